@@ -1,3 +1,48 @@
-//! x
+//! The storage layer of `CodexDB`: the log, the engines, recovery, and the dual-lock commit core.
+//!
+//! [`Database`] is the whole of it: an ordered map from keys to values in memory, every commit of which is
+//! sealed, linked and on disk before it is acknowledged. [`core::Core`] is the commit core alone, for an
+//! [`core::Engine`] of one's own; [`vfs`] is the file system below.
+//!
+//! This layer knows no codecs and no policies of backup; bytes on disk are specified in
+//! `docs/file-format.md`, crash behaviour in `docs/durability.md`, the locks in `docs/concurrency.md`.
+
+pub mod clock;
+pub mod core;
+pub mod files;
+pub mod format;
 pub mod sync;
+pub mod table;
 pub mod vfs;
+
+mod background;
+mod batch;
+mod database;
+mod engine;
+mod error;
+mod group;
+mod ledger;
+mod log;
+mod open;
+mod pacing;
+mod prefix;
+mod recovery;
+mod snapshot;
+mod stats;
+mod verify;
+mod view;
+
+pub use batch::{BATCH_LEN_MAX, Batch, KEY_LEN_MAX, Operation, Record, USER_VALUE_LEN_MAX, VALUE_LEN_MAX};
+pub use database::Database;
+pub use error::{Damage, Result, StorageError};
+pub use format::header::Floor;
+pub use format::{Mode, SequenceNumber};
+pub use group::Pending;
+pub use log::Durability;
+pub use open::OpenOptions;
+pub use prefix::Prefix;
+pub use recovery::Recovery;
+pub use stats::Stats;
+pub use table::{Group, Outcome, Totals};
+pub use verify::Report;
+pub use view::{Range, View};

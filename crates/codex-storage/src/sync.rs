@@ -9,7 +9,6 @@
 use std::time::Duration;
 
 pub use std::sync::Arc;
-pub(crate) use std::sync::Weak;
 
 #[cfg(loom)]
 use loom::sync as primitives;
@@ -18,9 +17,8 @@ use std::sync as primitives;
 
 pub use primitives::{MutexGuard, RwLockReadGuard, RwLockWriteGuard};
 
-#[cfg(loom)]
-pub(crate) use loom::thread;
-#[cfg(not(loom))]
+pub(crate) use primitives::atomic::{AtomicBool, AtomicU64, Ordering};
+// The models spawn threads of their own; the database's thread does not run in them.
 pub(crate) use std::thread;
 
 /// A mutex that is not closed by a panic.

@@ -1,0 +1,171 @@
+//! The database's thread: what must happen although no writer is there to do it.
+//!
+//! - leading, when submitted commits wait and no writer does;
+//! - [`Durability::Buffered`]: handing commits to the system, 5 ms after the first at the latest;
+//! - [`Durability::Interval`]: the sync;
+//! - after a second without commits: the floor, so that a reopening need not write anything again;
+//! - maintenance, on a thread of its own while it lasts.
+//!
+//! The thread sleeps as long as nothing changes. It holds the shared part of the database, never the handle
+//! whose drop closes it.
+
+use std::time::Duration;
+
+use crate::database::Shared;
+use crate::log::Durability;
+use crate::sync::{Arc, AtomicBool, Condvar, Mutex, Ordering, thread};
+
+/// How the thread is woken.
+#[derive(Debug, Default)]
+pub(crate) struct Signals {
+    wishes: Mutex<Wishes>,
+    changed: Condvar,
+    /// The thread looks after what was written; set by the first write after all was settled. Pairs the writer's
+    /// exchange with the thread's store: who sees `false` wakes the thread.
+    watching: AtomicBool,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Wishes {
+    lead: bool,
+    watch: bool,
+    stop: bool,
+}
+
+impl Signals {
+    /// Something was written.
+    pub(crate) fn wrote(&self) {
+        if !self.watching.swap(true, Ordering::AcqRel) {
+            self.wish(|wishes| wishes.watch = true);
+        }
+    }
+
+    /// Commits wait and nobody leads.
+    pub(crate) fn lead(&self) {
+        self.wish(|wishes| wishes.lead = true);
+    }
+
+    /// The thread should end.
+    pub(crate) fn stop(&self) {
+        self.wish(|wishes| wishes.stop = true);
+    }
+
+    fn wish(&self, change: impl FnOnce(&mut Wishes)) {
+        change(&mut self.wishes.lock());
+        self.changed.notify_one();
+    }
+
+    /// Sleeps until something is wished, or for `period`; takes the wishes.
+    fn next(&self, period: Option<Duration>) -> Wishes {
+        let mut wishes = self.wishes.lock();
+        loop {
+            let taken = std::mem::take(&mut *wishes);
+            if taken.lead || taken.watch || taken.stop {
+                return taken;
+            }
+            match period {
+                Some(period) => {
+                    wishes = self.changed.wait_timeout(wishes, period);
+                    return std::mem::take(&mut *wishes);
+                }
+                None => wishes = self.changed.wait(wishes),
+            }
+        }
+    }
+}
+
+/// The thread's work, until it is told to stop.
+pub(crate) fn run(shared: &Arc<Shared>) {
+    let signals = &shared.signals;
+    let period = period(shared.durability);
+    let mut watching = false;
+    let mut idle = Idle::default();
+    let mut maintenance: Option<thread::JoinHandle<()>> = None;
+    loop {
+        let wishes = signals.next(watching.then_some(period));
+        if wishes.lead {
+            shared.core.lead();
+        }
+        if wishes.watch && !watching {
+            // The first write was just made: its period begins now.
+            watching = true;
+            idle = Idle::default();
+        } else if watching && !wishes.lead && !wishes.stop {
+            watching = !tend(shared, &mut idle, &mut maintenance);
+        }
+        if wishes.stop {
+            if let Some(running) = maintenance {
+                // It gives up by itself once closing has begun; a panic in it has been reported to its owner.
+                let _ = running.join();
+            }
+            return;
+        }
+    }
+}
+
+/// How long nothing was committed.
+#[derive(Default)]
+struct Idle {
+    sequence: u64,
+    since: Option<Duration>,
+}
+
+/// Looks after what was written. `true`: all is settled, and the thread may sleep until the next write.
+fn tend(shared: &Arc<Shared>, idle: &mut Idle, maintenance: &mut Option<thread::JoinHandle<()>>) -> bool {
+    let now = shared.clock.monotonic();
+    // From here on a writer announces itself again, so that none is overlooked.
+    shared.signals.watching.store(false, Ordering::Release);
+    let mut settled = false;
+    let tended = shared.core.with_engine(|engine| {
+        match shared.durability {
+            Durability::Sync => {}
+            Durability::Interval(_) => engine.log_mut().sync_written()?,
+            Durability::Buffered => engine.log_mut().write_out()?,
+        }
+        let log = engine.log_mut();
+        let sequence = log.last_sequence().0;
+        if sequence != idle.sequence || idle.since.is_none() {
+            *idle = Idle { sequence, since: Some(now) };
+            return Ok(());
+        }
+        if idle.since.is_some_and(|since| now.saturating_sub(since) >= IDLE) {
+            if log.is_dirty() || log.floor_is_behind() {
+                log.write_floor()?;
+            }
+            settled = true;
+        }
+        Ok(())
+    });
+    shared.note_background(&tended);
+    if maintenance.as_ref().is_some_and(thread::JoinHandle::is_finished) {
+        *maintenance = None;
+    }
+    if maintenance.is_none() && shared.maintenance_is_due(now) {
+        let shared = shared.clone();
+        let started = thread::Builder::new()
+            .name("codex-maintenance".into())
+            .spawn(move || shared.maintain_in_background());
+        *maintenance = started.ok();
+    }
+    let rests = (settled || tended.is_err() && shared.writes_are_stopped()) && maintenance.is_none();
+    if !rests {
+        shared.signals.watching.store(true, Ordering::Release);
+    }
+    rests
+}
+
+fn period(durability: Durability) -> Duration {
+    match durability {
+        Durability::Sync => PERIOD,
+        // A quarter is left for the sync itself.
+        Durability::Interval(interval) => (interval / 4 * 3).min(PERIOD),
+        Durability::Buffered => BUFFERED,
+    }
+}
+
+/// How often a busy log is looked after.
+const PERIOD: Duration = Duration::from_millis(250);
+/// After this long without commits the floor is written.
+const IDLE: Duration = Duration::from_secs(1);
+/// The longest that a buffered commit stays in this process.
+const BUFFERED: Duration = Duration::from_millis(5);

@@ -1,0 +1,202 @@
+//! Operations that are applied together, and the records they carry.
+
+use std::fmt;
+
+use crate::error::{Result, StorageError};
+use crate::format::SequenceNumber;
+use crate::sync::Arc;
+
+/// Longest record key, in bytes.
+pub const KEY_LEN_MAX: usize = 65_535;
+/// Longest value that a caller may store, in bytes; [`VALUE_LEN_MAX`] leaves room for what a codec puts before it.
+pub const USER_VALUE_LEN_MAX: usize = 1 << 30;
+/// Longest value, in bytes.
+pub const VALUE_LEN_MAX: usize = USER_VALUE_LEN_MAX + 16;
+/// Longest batch, in bytes of keys and values.
+pub const BATCH_LEN_MAX: u64 = 4 << 30;
+
+/// A key and its value, in one shared allocation. Cheap to clone.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Record {
+    bytes: Arc<[u8]>,
+    key_len: u16,
+}
+
+impl Record {
+    /// A record from its stored form: `key_len` bytes of key, then the value.
+    pub(crate) fn from_bytes(bytes: &[u8], key_len: u16) -> Self {
+        debug_assert!(usize::from(key_len) <= bytes.len());
+        Self { bytes: bytes.into(), key_len }
+    }
+
+    /// A record that shares an allocation with others.
+    pub(crate) fn shared(bytes: Arc<[u8]>, key_len: u16) -> Self {
+        Self { bytes, key_len }
+    }
+
+    /// The key.
+    #[must_use]
+    pub fn key(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.key_len)]
+    }
+
+    /// The value.
+    #[must_use]
+    pub fn value(&self) -> &[u8] {
+        &self.bytes[usize::from(self.key_len)..]
+    }
+
+    /// Key and value, one behind the other.
+    #[must_use]
+    pub fn bytes(&self) -> &Arc<[u8]> {
+        &self.bytes
+    }
+
+    /// Length of the key, in bytes: where the value begins in [`Record::bytes`].
+    #[must_use]
+    pub fn key_len(&self) -> u16 {
+        self.key_len
+    }
+}
+
+/// Shows lengths only: keys and values are the user's secrets.
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record")
+            .field("key_len", &self.key_len)
+            .field("value_len", &self.value().len())
+            .finish()
+    }
+}
+
+/// One change.
+#[derive(Clone)]
+pub enum Operation {
+    /// A key gets a value.
+    Set(Record),
+    /// A key and its value go.
+    Delete(Arc<[u8]>),
+    /// Everything goes.
+    Clear,
+}
+
+impl fmt::Debug for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Set(record) => f.debug_tuple("Set").field(record).finish(),
+            Self::Delete(_) => f.write_str("Delete"),
+            Self::Clear => f.write_str("Clear"),
+        }
+    }
+}
+
+/// What must hold of a key for a batch to be committed.
+#[derive(Clone)]
+pub(crate) struct Condition {
+    pub(crate) key: Arc<[u8]>,
+    /// The commit that wrote the key's value; `None`: the key is absent.
+    pub(crate) written_by: Option<SequenceNumber>,
+}
+
+/// Operations that are committed together or not at all, in their order; and what must hold for that.
+#[derive(Clone, Default)]
+pub struct Batch {
+    operations: Vec<Operation>,
+    pub(crate) conditions: Vec<Condition>,
+    len: u64,
+    scratch: Vec<u8>,
+}
+
+impl Batch {
+    /// A batch without operations.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds: `key` gets the value that `parts` make together. On an error the batch is as before.
+    pub fn set(&mut self, key: &[u8], parts: &[&[u8]]) -> Result<()> {
+        let key_len = check_key(key)?;
+        let value_len = parts.iter().map(|part| part.len()).sum();
+        if value_len > VALUE_LEN_MAX {
+            return Err(StorageError::ValueTooLong { len: value_len });
+        }
+        self.grow(key.len() + value_len)?;
+        self.scratch.clear();
+        self.scratch.extend_from_slice(key);
+        for part in parts {
+            self.scratch.extend_from_slice(part);
+        }
+        self.operations.push(Operation::Set(Record::from_bytes(&self.scratch, key_len)));
+        if self.scratch.capacity() > SCRATCH_LEN_KEPT {
+            self.scratch = Vec::new();
+        }
+        Ok(())
+    }
+
+    /// Adds: `key` and its value go. On an error the batch is as before.
+    pub fn delete(&mut self, key: &[u8]) -> Result<()> {
+        check_key(key)?;
+        self.grow(key.len())?;
+        self.operations.push(Operation::Delete(key.into()));
+        Ok(())
+    }
+
+    /// Adds: everything goes.
+    pub fn clear(&mut self) {
+        self.operations.push(Operation::Clear);
+    }
+
+    /// Demands that `key` still has the value that the commit `written_by` gave it, or is absent.
+    /// A batch whose demands do not hold when its turn comes is not committed: [`Outcome::Conflict`].
+    ///
+    /// [`Outcome::Conflict`]: crate::table::Outcome::Conflict
+    pub fn require(&mut self, key: &[u8], written_by: Option<SequenceNumber>) -> Result<()> {
+        check_key(key)?;
+        self.conditions.push(Condition { key: key.into(), written_by });
+        Ok(())
+    }
+
+    /// The operations, in their order.
+    #[must_use]
+    pub fn operations(&self) -> &[Operation] {
+        &self.operations
+    }
+
+    pub(crate) fn into_parts(self) -> (Vec<Operation>, Vec<Condition>) {
+        (self.operations, self.conditions)
+    }
+
+    /// Bytes of keys and values, and an upper bound of what encoding adds to each operation.
+    pub(crate) fn encoded_len_max(&self) -> u64 {
+        self.len + ENCODING_OVERHEAD_MAX * (self.operations.len() as u64 + 1)
+    }
+
+    fn grow(&mut self, bytes: usize) -> Result<()> {
+        let len = self.len + bytes as u64;
+        if len > BATCH_LEN_MAX {
+            return Err(StorageError::BatchTooLong);
+        }
+        self.len = len;
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Batch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batch").field("operations", &self.operations.len()).field("len", &self.len).finish()
+    }
+}
+
+/// Checks a key's length and returns it.
+pub(crate) fn check_key(key: &[u8]) -> Result<u16> {
+    if key.is_empty() {
+        return Err(StorageError::KeyEmpty);
+    }
+    u16::try_from(key.len()).map_err(|_| StorageError::KeyTooLong { len: key.len() })
+}
+
+/// A variant (1), a key length (3) and a record length (9), as bincode's varints.
+const ENCODING_OVERHEAD_MAX: u64 = 13;
+/// A larger scratch buffer is given back after use.
+const SCRATCH_LEN_KEPT: usize = 1 << 20;

@@ -1,0 +1,457 @@
+//! An open database: the commit core over one of the engines, with what looks after it.
+
+use std::error::Error;
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+use codex_crypto::Unlock;
+
+use crate::background::{self, Signals};
+use crate::batch::{Batch, Record};
+use crate::clock::Clock;
+use crate::core::{Core, Engine};
+use crate::engine::{LogEngine, MaintenanceHost, Occasion};
+use crate::error::{Result, StorageError};
+use crate::files::Files;
+use crate::format::header::Floor;
+use crate::format::{Mode, SequenceNumber};
+use crate::group::Pending;
+use crate::log::Durability;
+use crate::open::OpenOptions;
+use crate::pacing::LeaderPacing;
+use crate::prefix::Prefix;
+use crate::recovery::Recovery;
+use crate::stats::{self, LogStatus, Stats};
+use crate::sync::{Arc, Condvar, Mutex, MutexGuard, RwLock, thread};
+use crate::table::{Group, Outcome, RecordTable};
+use crate::verify::{self, Report};
+use crate::vfs::File;
+use crate::view::View;
+
+type LogCore = Core<Box<dyn LogEngine>, RecordTable, LeaderPacing>;
+
+impl Engine<Group> for Box<dyn LogEngine> {
+    fn last_sequence(&self) -> SequenceNumber {
+        (**self).last_sequence()
+    }
+
+    fn append(&mut self, group: &Group) -> Result<()> {
+        (**self).append(group)
+    }
+}
+
+/// What an opening has put together.
+pub(crate) struct Parts {
+    pub(crate) engine: Box<dyn LogEngine>,
+    pub(crate) table: RecordTable,
+    pub(crate) files: Files,
+    pub(crate) lock: Option<Arc<dyn File>>,
+    pub(crate) recovery: Recovery,
+    pub(crate) mode: Mode,
+    pub(crate) encrypted: bool,
+    pub(crate) read_only: bool,
+    pub(crate) durability: Durability,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// What the database and its threads share. Holding it keeps no lock once the database is closed.
+pub(crate) struct Shared {
+    pub(crate) core: LogCore,
+    pub(crate) signals: Arc<Signals>,
+    pub(crate) files: Files,
+    pub(crate) recovery: Recovery,
+    pub(crate) mode: Mode,
+    pub(crate) encrypted: bool,
+    pub(crate) read_only: bool,
+    pub(crate) durability: Durability,
+    pub(crate) clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+    /// A change of `state`.
+    changed: Condvar,
+}
+
+/// Guarded by a short lock.
+#[derive(Default)]
+struct State {
+    /// Maintenance runs; there is never more than one.
+    maintaining: bool,
+    /// Closing has begun: maintenance gives up.
+    closing: bool,
+    /// Closing has ended.
+    closed: bool,
+    /// After maintenance failed: not again before this time.
+    maintenance_after: Duration,
+    background_error: Option<String>,
+    /// What the engine said last, once it is gone.
+    last: Option<(Floor, LogStatus)>,
+}
+
+/// An open database. Dropping it closes it and ignores errors; [`Database::close`] reports them.
+pub struct Database {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<thread::JoinHandle<()>>>,
+    lock: Mutex<Option<Arc<dyn File>>>,
+}
+
+impl Database {
+    /// Opens the database at `path`, or creates it.
+    pub fn open(path: &Path, unlock: Option<&Unlock>) -> Result<Self> {
+        OpenOptions::default().open(path, unlock)
+    }
+
+    pub(crate) fn start(parts: Parts) -> Result<Self> {
+        let Parts { engine, table, files, lock, recovery, mode, encrypted, read_only, durability, clock } = parts;
+        let signals = Arc::new(Signals::default());
+        let pacing = LeaderPacing::new(clock.clone(), signals.clone(), durability);
+        let core = Core::new(engine, Arc::new(RwLock::new(table)), pacing);
+        let state = Mutex::new(State::default());
+        let shared = Arc::new(Shared {
+            core,
+            signals,
+            files,
+            recovery,
+            mode,
+            encrypted,
+            read_only,
+            durability,
+            clock,
+            state,
+            changed: Condvar::new(),
+        });
+        let thread = if read_only {
+            None
+        } else {
+            let shared = shared.clone();
+            let started = thread::Builder::new().name("codex-background".into()).spawn(move || background::run(&shared));
+            Some(started.map_err(StorageError::io("start a thread for", Path::new("the database")))?)
+        };
+        Ok(Self { shared, thread: Mutex::new(thread), lock: Mutex::new(lock) })
+    }
+
+    /// Commits a batch. With [`Durability::Sync`] it is durable when this returns.
+    pub fn commit(&self, batch: Batch) -> Result<Outcome> {
+        self.check_writable()?;
+        let len = batch.encoded_len_max();
+        let outcome = self.shared.core.commit(batch, len)?;
+        self.shared.signals.wrote();
+        Ok(outcome)
+    }
+
+    /// Queues a batch. It is committed whether or not the result is waited for; batches of one thread keep their order.
+    pub fn submit(&self, batch: Batch) -> Result<Pending<Outcome>> {
+        self.check_writable()?;
+        let len = batch.encoded_len_max();
+        let pending = self.shared.core.submit(batch, len)?;
+        self.shared.signals.wrote();
+        Ok(pending)
+    }
+
+    /// The record of a key, with the commit that wrote it.
+    #[must_use]
+    pub fn get(&self, key: &[u8]) -> Option<(Record, SequenceNumber)> {
+        let table = self.shared.core.table().read();
+        table.get(key, table.published())
+    }
+
+    /// Whether a key has a record.
+    #[must_use]
+    pub fn has(&self, key: &[u8]) -> bool {
+        let table = self.shared.core.table().read();
+        table.has(key, table.published())
+    }
+
+    /// How many records are live.
+    #[must_use]
+    pub fn record_count(&self) -> u64 {
+        self.shared.core.table().read().totals().records
+    }
+
+    /// The state as it is now.
+    #[must_use]
+    pub fn view(&self) -> View {
+        View::open(self.shared.core.table())
+    }
+
+    /// Where the log ends, and the Merkle head over its frames. Waits for a write that goes on.
+    #[must_use]
+    pub fn head(&self) -> Floor {
+        self.engine_or_last().0
+    }
+
+    /// Reads the whole file again, and fails with [`StorageError::Damaged`] at the first difference.
+    pub fn verify(&self) -> Result<Report> {
+        verify::verify(&self.shared)
+    }
+
+    /// Makes everything durable that was acknowledged.
+    pub fn flush(&self) -> Result<()> {
+        self.check_open()?;
+        if self.shared.read_only {
+            return Ok(());
+        }
+        self.shared.core.with_engine(|engine| engine.log_mut().flush())
+    }
+
+    /// Rewrites the file with what is live; snapshot mode only.
+    pub fn compact(&self) -> Result<()> {
+        self.check_writable()?;
+        self.check_open()?;
+        if self.shared.mode == Mode::Ledger {
+            return Err(StorageError::NotInMode { operation: "compacting", mode: Mode::Ledger });
+        }
+        self.shared.maintain()
+    }
+
+    /// Writes a checkpoint now; ledger mode only. The background does so by itself when it pays.
+    pub fn checkpoint(&self) -> Result<()> {
+        self.check_writable()?;
+        self.check_open()?;
+        if self.shared.mode == Mode::Snapshot {
+            return Err(StorageError::NotInMode { operation: "writing a checkpoint", mode: Mode::Snapshot });
+        }
+        self.shared.maintain()
+    }
+
+    /// Everything that was acknowledged so far, as a file to copy.
+    pub fn durable_prefix(&self) -> Result<Prefix> {
+        self.shared.core.with_engine(|engine| {
+            if !self.shared.read_only {
+                engine.log_mut().flush()?;
+            }
+            Ok(Prefix::of(engine.log(), &self.shared.files))
+        })
+    }
+
+    /// Figures.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        stats::stats(&self.shared, self.engine_or_last().1)
+    }
+
+    /// The names of the database's files.
+    #[must_use]
+    pub fn files(&self) -> &Files {
+        &self.shared.files
+    }
+
+    /// What the database keeps.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.shared.mode
+    }
+
+    /// Closes the database for all who share it: no commit is accepted any more, those in flight end, the floor
+    /// is written, and the locks are released when this returns. Views go on. A second close is `Ok`.
+    pub fn close(&self) -> Result<()> {
+        let shared = &self.shared;
+        {
+            let mut state = shared.state.lock();
+            if state.closing {
+                drop(shared.wait_while(state, |state| !state.closed));
+                return Ok(());
+            }
+            state.closing = true;
+        }
+        let healthy = shared.core.is_open();
+        shared.core.drain();
+        shared.signals.stop();
+        if let Some(thread) = self.thread.lock().take() {
+            // A panic there is reported by what it left undone: the floor below is written here.
+            let _ = thread.join();
+        }
+        drop(shared.wait_while(shared.state.lock(), |state| state.maintaining));
+        let result = self.close_engine(healthy);
+        *self.lock.lock() = None;
+        shared.state.lock().closed = true;
+        shared.changed.notify_all();
+        result
+    }
+
+    fn close_engine(&self, healthy: bool) -> Result<()> {
+        let shared = &self.shared;
+        let maintained = if shared.read_only || !healthy || shared.writes_are_stopped() {
+            Ok(())
+        } else {
+            shared.maintain_at_closing()
+        };
+        shared.note_background(&maintained);
+        let Some(mut engine) = shared.core.take_engine() else { return Ok(()) };
+        let result = match (shared.read_only, healthy) {
+            (true, _) => Ok(()),
+            // A leader panicked: nobody knows what the log's fields say, so nothing is written by them.
+            (false, false) => Err(StorageError::WriterPanicked),
+            (false, true) => engine.log_mut().close(),
+        };
+        let log = engine.log();
+        shared.state.lock().last = Some((log.end().floor(), LogStatus::of(log)));
+        // Said explicitly, because a prefix that is being copied may still hold the file.
+        let unlocked = log.file().unlock().map_err(StorageError::io("unlock", shared.files.database()));
+        result.and(unlocked)
+    }
+
+    fn check_writable(&self) -> Result<()> {
+        if self.shared.read_only { Err(StorageError::ReadOnly) } else { Ok(()) }
+    }
+
+    fn check_open(&self) -> Result<()> {
+        if self.shared.state.lock().closing { Err(StorageError::Closed) } else { Ok(()) }
+    }
+
+    /// What the engine says, or said last.
+    fn engine_or_last(&self) -> (Floor, LogStatus) {
+        let now = self.shared.core.with_engine(|engine| {
+            let log = engine.log();
+            Ok((log.end().floor(), LogStatus::of(log)))
+        });
+        now.unwrap_or_else(|_| {
+            let state = self.shared.wait_while(self.shared.state.lock(), |state| state.last.is_none());
+            state.last.expect("waited for")
+        })
+    }
+}
+
+impl Shared {
+    pub(crate) fn note_background(&self, result: &Result<()>) {
+        if let Err(error) = result {
+            self.state.lock().background_error = Some(chain(error));
+        }
+    }
+
+    pub(crate) fn background_error(&self) -> Option<String> {
+        self.state.lock().background_error.clone()
+    }
+
+    pub(crate) fn writes_are_stopped(&self) -> bool {
+        self.core.with_engine(|engine| Ok(engine.log().is_stopped())).unwrap_or(true)
+    }
+
+    pub(crate) fn maintenance_is_due(&self, now: Duration) -> bool {
+        {
+            let state = self.state.lock();
+            if state.maintaining || state.closing || now < state.maintenance_after {
+                return false;
+            }
+        }
+        self.is_due(Occasion::Running)
+    }
+
+    fn is_due(&self, occasion: Occasion) -> bool {
+        let live = self.core.table().read().totals();
+        let due = self.core.with_engine(|engine| {
+            Ok(!engine.log().is_stopped() && engine.maintenance_is_due(live, occasion))
+        });
+        due.unwrap_or(false)
+    }
+
+    /// Maintenance that nobody waits for: a failure is noted, and tried again later.
+    pub(crate) fn maintain_in_background(&self) {
+        let result = self.maintain();
+        if result.is_err() && !self.state.lock().closing {
+            self.note_background(&result);
+            self.state.lock().maintenance_after = self.clock.monotonic() + MAINTENANCE_PAUSE;
+        }
+    }
+
+    fn maintain_at_closing(&self) -> Result<()> {
+        if self.is_due(Occasion::Closing) { self.maintain_now(&Closing(self)) } else { Ok(()) }
+    }
+
+    fn maintain(&self) -> Result<()> {
+        {
+            let mut state = self.wait_while(self.state.lock(), |state| state.maintaining);
+            if state.closing {
+                return Err(StorageError::Closed);
+            }
+            state.maintaining = true;
+        }
+        let done = MaintenanceEnd(self);
+        let result = self.maintain_now(self);
+        drop(done);
+        result
+    }
+
+    fn maintain_now(&self, host: &dyn MaintenanceHost) -> Result<()> {
+        let planned = self.core.with_engine(|engine| {
+            // What readers see is what the log holds: nobody applies a group without the I/O lock.
+            engine.log_mut().write_out()?;
+            engine.plan_maintenance(View::open(self.core.table()))
+        })?;
+        planned.run(host)
+    }
+
+    fn wait_while<'a>(
+        &self,
+        mut state: MutexGuard<'a, State>,
+        condition: impl Fn(&State) -> bool,
+    ) -> MutexGuard<'a, State> {
+        while condition(&state) {
+            state = self.changed.wait(state);
+        }
+        state
+    }
+}
+
+impl MaintenanceHost for Shared {
+    fn with_engine(&self, step: &mut dyn FnMut(&mut dyn LogEngine) -> Result<()>) -> Result<()> {
+        self.core.with_engine(|engine| step(&mut **engine))
+    }
+
+    fn check_wanted(&self) -> Result<()> {
+        if self.state.lock().closing { Err(StorageError::Closed) } else { Ok(()) }
+    }
+}
+
+/// Maintenance that closing itself does.
+struct Closing<'a>(&'a Shared);
+
+impl MaintenanceHost for Closing<'_> {
+    fn with_engine(&self, step: &mut dyn FnMut(&mut dyn LogEngine) -> Result<()>) -> Result<()> {
+        self.0.with_engine(step)
+    }
+
+    fn check_wanted(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Says that maintenance has ended, also by a panic.
+struct MaintenanceEnd<'a>(&'a Shared);
+
+impl Drop for MaintenanceEnd<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().maintaining = false;
+        self.0.changed.notify_all();
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        // Who wants to know calls `close`.
+        let _ = self.close();
+    }
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database")
+            .field("path", &self.shared.files.database())
+            .field("mode", &self.shared.mode)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An error with all its causes.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// After maintenance failed, commits go on and it is tried again after this time.
+const MAINTENANCE_PAUSE: Duration = Duration::from_secs(10);

@@ -1,0 +1,198 @@
+//! Live state at a sequence number, beside the log. Layout: `docs/file-format.md`, "Checkpoint".
+//!
+//! A checkpoint is derived: it may be deleted at any time, and a damaged one is ignored. One that
+//! authenticates and that the log contradicts says that the log has lost something.
+
+use std::path::Path;
+
+use codex_crypto::{Digest, Frontier, merkle};
+
+use crate::batch::Record;
+use crate::engine::{Maintenance, MaintenanceHost};
+use crate::error::{Damage, Result, StorageError};
+use crate::files::Files;
+use crate::format::SequenceNumber;
+use crate::format::frame::Kind;
+use crate::format::record::{self, RecordBytes};
+use crate::log::reader::FrameReader;
+use crate::log::scan::LogFile;
+use crate::log::seal::{GroupInfo, GroupSealer};
+use crate::log::writer::Log;
+use crate::log::{Position, Seals};
+use crate::snapshot::write_state;
+use crate::sync::Arc;
+use crate::vfs::replace::{Existing, Replacement};
+use crate::vfs::{File, Vfs};
+use crate::view::View;
+
+/// A checkpoint that is to be written.
+pub(super) struct CheckpointJob {
+    view: View,
+    vfs: Arc<dyn Vfs>,
+    files: Files,
+    seals: Seals,
+    covers: Position,
+    time_ns: u64,
+}
+
+impl CheckpointJob {
+    pub(super) fn plan(log: &Log, vfs: Arc<dyn Vfs>, files: Files, view: View) -> Result<Self> {
+        if log.end().sequence != view.sequence() {
+            return Err(StorageError::Internal("a checkpoint was planned beside a commit"));
+        }
+        let (seals, covers) = (log.seals().clone(), log.end().clone());
+        Ok(Self { view, vfs, files, seals, covers, time_ns: log.clock().wall_ns() })
+    }
+}
+
+impl Maintenance for CheckpointJob {
+    fn run(self: Box<Self>, host: &dyn MaintenanceHost) -> Result<()> {
+        let path = self.files.checkpoint();
+        let Some(manifest) = encode_manifest(&self.covers, self.view.totals().records) else { return Ok(()) };
+        let io = |action| StorageError::io(action, &path);
+        let replacement = Replacement::create(&self.vfs, &path).map_err(io("write"))?;
+        let file = replacement.file().clone();
+        let mut emit = |frame: &[u8], offset| {
+            host.check_wanted()?;
+            file.write_all_at(frame, offset).map_err(StorageError::io("write", &path))
+        };
+        let mut end = start(&self.seals);
+        let mut buffer = Vec::new();
+        let sequence = self.covers.sequence;
+        let (kind, time_ns) = (Kind::Checkpoint, self.time_ns);
+        let info = GroupInfo { kind, first_sequence: sequence, commit_count: 0, time_ns, durable: 0 };
+        let mut sealer = GroupSealer::new(&self.seals, info, end.tip(), &mut buffer, &mut emit);
+        std::io::Write::write_all(&mut sealer, &manifest).map_err(|error| sealer.explain(error))?;
+        sealer.finish(&mut end, sequence)?;
+        write_state(&self.view, kind, time_ns, &self.seals, &mut end, &mut buffer, &mut emit)?;
+        replacement.persist(Existing::Replace).map_err(|failure| io("put in place")(failure.error))?;
+        host.with_engine(&mut |engine| {
+            engine.note_checkpoint(self.covers.offset);
+            Ok(())
+        })
+    }
+}
+
+/// What a checkpoint file says.
+#[derive(Debug)]
+pub(crate) struct Checkpoint {
+    /// The place in the log up to which it covers.
+    pub(crate) covers: Position,
+    /// The records that are live there, in key order.
+    pub(crate) records: Vec<Record>,
+}
+
+/// Reads a checkpoint; `None` if it is damaged or of another database.
+pub(crate) fn read(file: &dyn File, path: &Path, seals: &Seals) -> Result<Option<Checkpoint>> {
+    let io = || StorageError::io("read", path);
+    let len = file.len().map_err(io())?;
+    let mut reader = FrameReader::new(file, len);
+    let mut at = start(seals);
+    let mut group: Vec<u8> = Vec::new();
+    let mut inside = false;
+    let mut manifest: Option<(Position, u64)> = None;
+    let mut records = Vec::new();
+    while at.offset < len {
+        let Some(frame) = reader.frame_at(at.offset, seals).map_err(io())? else { return Ok(None) };
+        let header = &frame.header;
+        let sequence = header.first_sequence;
+        let fits = header.kind == Kind::Checkpoint
+            && header.previous_leaf == at.leaf
+            && header.begins != inside
+            && manifest.as_ref().is_none_or(|(covers, _)| covers.sequence == sequence);
+        if !fits {
+            return Ok(None);
+        }
+        at.leaf = frame.leaf;
+        at.offset = frame.end;
+        inside = !header.ends;
+        group.extend_from_slice(frame.payload);
+        if inside {
+            continue;
+        }
+        if manifest.is_none() {
+            match decode_manifest(&group).filter(|(covers, _)| covers.sequence == sequence) {
+                Some(read) => manifest = Some(read),
+                None => return Ok(None),
+            }
+        } else {
+            let rest = record::read_commit(&group, |record| match record {
+                RecordBytes::Set { key_len, record } => {
+                    records.push(Record::from_bytes(record, key_len));
+                    Ok(())
+                }
+                _ => Err(record::Malformed),
+            });
+            if !matches!(rest, Ok([])) {
+                return Ok(None);
+            }
+        }
+        group.clear();
+    }
+    let complete = manifest.filter(|(_, count)| !inside && *count == records.len() as u64);
+    let ascending = records.is_sorted_by(|a, b| a.key() < b.key());
+    Ok(complete.filter(|_| ascending).map(|(covers, _)| Checkpoint { covers, records }))
+}
+
+/// Holds a checkpoint against the log: the last frame that it covers must stand there.
+pub(crate) fn confirm(checkpoint: &Checkpoint, log: LogFile<'_>) -> Result<()> {
+    let covers = &checkpoint.covers;
+    let io = || StorageError::io("read", log.path);
+    let len = log.file.len().map_err(io())?;
+    let mut reader = FrameReader::new(log.file, len);
+    let frame = match &covers.last_frame {
+        Some((offset, _)) => reader.frame_at(*offset, log.seals).map_err(io())?,
+        None => None,
+    };
+    let agrees = frame.is_some_and(|frame| {
+        frame.leaf == covers.leaf && frame.end == covers.offset && frame.header.ends && {
+            let count = u64::from(frame.header.commit_count);
+            frame.header.first_sequence.0 + count == covers.sequence.0 + 1
+        }
+    });
+    if agrees {
+        Ok(())
+    } else {
+        let sequence = Some(covers.sequence.0);
+        Err(StorageError::damaged(log.path, covers.offset, sequence, Damage::CheckpointContradicted))
+    }
+}
+
+/// Where a checkpoint file begins.
+fn start(seals: &Seals) -> Position {
+    Position {
+        offset: 0,
+        sequence: SequenceNumber(0),
+        leaf: merkle::origin_leaf(seals.id, &Digest::ZERO),
+        frontier: Frontier::default(),
+        last_frame: None,
+    }
+}
+
+/// Nothing to cover in an empty log: `None`.
+fn encode_manifest(covers: &Position, record_count: u64) -> Option<Vec<u8>> {
+    let (last_frame, frontier_before) = covers.last_frame.as_ref()?;
+    let mut bytes = Vec::new();
+    for number in [record_count, covers.offset, covers.sequence.0, *last_frame] {
+        bytes.extend_from_slice(&number.to_le_bytes());
+    }
+    bytes.extend_from_slice(covers.leaf.as_bytes());
+    bytes.extend_from_slice(&frontier_before.encode());
+    Some(bytes)
+}
+
+fn decode_manifest(bytes: &[u8]) -> Option<(Position, u64)> {
+    let (numbers, rest) = bytes.split_at_checked(32)?;
+    let (leaf, frontier) = rest.split_at_checked(Digest::LEN)?;
+    let mut numbers = numbers.chunks_exact(8).map(|bytes| {
+        u64::from_le_bytes(bytes.try_into().expect("chunks of eight bytes"))
+    });
+    let (record_count, offset, sequence, last) =
+        (numbers.next()?, numbers.next()?, numbers.next()?, numbers.next()?);
+    let leaf = Digest::from_bytes(leaf.try_into().ok()?);
+    let before = Frontier::decode(frontier).ok()?;
+    let mut frontier = before.clone();
+    frontier.append(leaf);
+    let last_frame = Some((last, before));
+    Some((Position { offset, sequence: SequenceNumber(sequence), leaf, frontier, last_frame }, record_count))
+}

@@ -1,0 +1,87 @@
+//! Reads frames one behind the other, and believes none before it is good.
+
+use codex_crypto::Digest;
+use codex_crypto::merkle::leaf_hash;
+
+use super::Seals;
+use crate::format::frame::{self, FrameHeader};
+use crate::vfs::File;
+
+/// A frame that authenticates at the offset that it names.
+#[derive(Debug)]
+pub(crate) struct GoodFrame<'a> {
+    pub(crate) header: FrameHeader,
+    pub(crate) leaf: Digest,
+    pub(crate) payload: &'a [u8],
+    /// Where the next frame would stand.
+    pub(crate) end: u64,
+}
+
+/// Reads a part of a file ahead, in large steps.
+pub(crate) struct FrameReader<'a> {
+    file: &'a dyn File,
+    /// Nothing is read from here on.
+    limit: u64,
+    chunk: Vec<u8>,
+    chunk_offset: u64,
+}
+
+impl<'a> FrameReader<'a> {
+    /// A reader of `file`, up to `limit`.
+    pub(crate) fn new(file: &'a dyn File, limit: u64) -> Self {
+        Self { file, limit, chunk: Vec::new(), chunk_offset: 0 }
+    }
+
+    /// The good frame at `offset`; `None` where no good frame stands.
+    pub(crate) fn frame_at(&mut self, offset: u64, seals: &Seals) -> std::io::Result<Option<GoodFrame<'_>>> {
+        let Some(encoded) = self.bytes(offset, FrameHeader::LEN)? else { return Ok(None) };
+        let encoded: [u8; FrameHeader::LEN] = encoded.try_into().expect("as many bytes as were asked for");
+        let Some(header) = FrameHeader::decode(&encoded, offset, seals.id) else { return Ok(None) };
+        let sealed_len = header.payload_len as usize + seals.sealer.tag_len();
+        let Some(frame) = self.bytes(offset, FrameHeader::LEN + sealed_len)? else { return Ok(None) };
+        let leaf = leaf_hash(&[frame]);
+        let end = offset + frame.len() as u64;
+        let sealed = &mut frame[FrameHeader::LEN..];
+        let opened = frame::open(&header, &encoded, sealed, &*seals.sealer).is_ok();
+        let start = usize::try_from(offset - self.chunk_offset).expect("within the chunk") + FrameHeader::LEN;
+        let payload_len = header.payload_len as usize;
+        if opened {
+            return Ok(Some(GoodFrame { header, leaf, payload: &self.chunk[start..start + payload_len], end }));
+        }
+        // Opening has garbled these bytes; they are read again if anybody asks.
+        self.chunk.clear();
+        Ok(None)
+    }
+
+    /// `len` bytes at `offset`; `None` if the readable part ends before.
+    pub(crate) fn bytes(&mut self, offset: u64, len: usize) -> std::io::Result<Option<&mut [u8]>> {
+        if self.limit.checked_sub(offset).is_none_or(|left| left < len as u64) {
+            return Ok(None);
+        }
+        let chunk_end = self.chunk_offset + self.chunk.len() as u64;
+        if offset < self.chunk_offset || offset + len as u64 > chunk_end {
+            let want = usize::try_from(self.limit - offset).unwrap_or(usize::MAX).min(CHUNK_LEN.max(len));
+            self.chunk.resize(want, 0);
+            self.chunk_offset = offset;
+            let got = self.file.read_at(&mut self.chunk, offset)?;
+            self.chunk.truncate(got);
+            if got < len {
+                return Ok(None);
+            }
+        }
+        let start = usize::try_from(offset - self.chunk_offset).expect("within the chunk");
+        Ok(Some(&mut self.chunk[start..start + len]))
+    }
+
+    /// The largest piece from `offset` on that is at hand, at least one byte; `None` at the end.
+    pub(crate) fn some_bytes(&mut self, offset: u64) -> std::io::Result<Option<&[u8]>> {
+        if self.bytes(offset, 1)?.is_none() {
+            return Ok(None);
+        }
+        let start = usize::try_from(offset - self.chunk_offset).expect("within the chunk");
+        Ok(Some(&self.chunk[start..]))
+    }
+}
+
+/// Twice the largest frame, so that a frame at the end of a chunk costs no second read of the whole.
+const CHUNK_LEN: usize = 4 << 20;

@@ -1,0 +1,219 @@
+//! Walks a log from a known position: each frame is checked before any of it is believed, and commits
+//! count group by whole group.
+
+use std::path::Path;
+
+use codex_crypto::Digest;
+
+use super::reader::{FrameReader, GoodFrame};
+use super::{Position, Seals};
+use crate::error::{Damage, Result, StorageError};
+use crate::format::frame::{FrameHeader, Kind};
+use crate::format::header::Header;
+use crate::format::record::{self, RecordBytes};
+use crate::format::{Mode, SequenceNumber};
+use crate::vfs::File;
+
+/// A file whose log is read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LogFile<'a> {
+    pub(crate) file: &'a dyn File,
+    pub(crate) path: &'a Path,
+    pub(crate) header: &'a Header,
+    pub(crate) seals: &'a Seals,
+}
+
+/// A record, and where it comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) sequence: SequenceNumber,
+    pub(crate) record: RecordBytes<'a>,
+}
+
+/// How far a log could be followed.
+#[derive(Debug)]
+pub(crate) struct Scanned {
+    /// Behind the last whole group.
+    pub(crate) end: Position,
+    /// The first place where no good frame stands.
+    pub(crate) stop: u64,
+    /// The largest end of the log that a frame names as durable.
+    pub(crate) durable: u64,
+    /// Frames that were read.
+    pub(crate) frames: u64,
+    /// Commits that were read.
+    pub(crate) commits: u64,
+}
+
+/// The frames of the group being read.
+#[derive(Default)]
+struct OpenGroup {
+    first: Option<FrameHeader>,
+    frames: Vec<(u64, Digest)>,
+    /// The payload so far, if the group has more than one frame.
+    payload: Vec<u8>,
+}
+
+/// Follows the log from `from` up to `limit`, and gives every record of a whole group to `visit`.
+pub(crate) fn scan(
+    log: LogFile<'_>,
+    from: Position,
+    limit: u64,
+    mut visit: impl FnMut(Found<'_>),
+) -> Result<Scanned> {
+    let mut reader = FrameReader::new(log.file, limit);
+    let mut scanned = Scanned { stop: from.offset, end: from, durable: 0, frames: 0, commits: 0 };
+    let mut group = OpenGroup::default();
+    let mut leaf = scanned.end.leaf;
+    check_floor(log, scanned.end.offset, &scanned.end)?;
+    loop {
+        let found = reader.frame_at(scanned.stop, log.seals).map_err(StorageError::io("read", log.path))?;
+        let Some(frame) = found else { break };
+        let damaged = |damage| {
+            StorageError::damaged(log.path, frame.header.offset, Some(scanned.end.sequence.0), damage)
+        };
+        if frame.header.previous_leaf != leaf || !continues(&frame.header, &group, &scanned, log.header) {
+            return Err(damaged(Damage::NotContinued));
+        }
+        scanned.frames += 1;
+        scanned.durable = scanned.durable.max(frame.header.durable);
+        leaf = frame.leaf;
+        group.frames.push((frame.header.offset, frame.leaf));
+        let first = group.first.get_or_insert_with(|| frame.header.clone());
+        if !frame.header.ends {
+            group.payload.extend_from_slice(frame.payload);
+        } else {
+            let payload = if frame.header.begins {
+                frame.payload
+            } else {
+                group.payload.extend_from_slice(frame.payload);
+                &group.payload
+            };
+            let sequence = read_group(first, payload, &mut visit).map_err(|_| damaged(Damage::Records))?;
+            if first.kind == Kind::Commit {
+                scanned.commits += u64::from(first.commit_count);
+            }
+            let before = scanned.end.offset;
+            scanned.end.advance(&group.frames, frame.end, sequence);
+            check_floor(log, before, &scanned.end)?;
+            group = OpenGroup::default();
+        }
+        scanned.stop = frame.end;
+    }
+    Ok(scanned)
+}
+
+/// Whether a frame that names the leaf before it fits behind what was read.
+fn continues(frame: &FrameHeader, group: &OpenGroup, scanned: &Scanned, header: &Header) -> bool {
+    match &group.first {
+        Some(first) => {
+            !frame.begins
+                && frame.kind == first.kind
+                && frame.first_sequence == first.first_sequence
+                && frame.commit_count == first.commit_count
+        }
+        None => {
+            frame.begins
+                && match frame.kind {
+                    Kind::Commit => {
+                        frame.commit_count > 0 && frame.first_sequence == scanned.end.sequence.plus(1)
+                    }
+                    // Base frames stand before the first commit, in a file that a rewrite made.
+                    Kind::Base => {
+                        header.mode == Mode::Snapshot
+                            && frame.commit_count == 0
+                            && frame.first_sequence == header.base_sequence
+                            && scanned.end.sequence == header.base_sequence
+                    }
+                    Kind::Checkpoint => false,
+                }
+        }
+    }
+}
+
+/// Gives the records of a whole group to `visit`, and returns the last sequence number.
+fn read_group(
+    first: &FrameHeader,
+    mut payload: &[u8],
+    visit: &mut impl FnMut(Found<'_>),
+) -> Result<SequenceNumber, record::Malformed> {
+    let kind = first.kind;
+    let mut sequence = first.first_sequence;
+    // Base frames hold one list of records and no commits.
+    for index in 0..first.commit_count.max(1) {
+        sequence = first.first_sequence.plus(u64::from(index));
+        payload = record::read_commit(payload, |record| {
+            if kind == Kind::Base && !matches!(record, RecordBytes::Set { .. }) {
+                return Err(record::Malformed);
+            }
+            visit(Found { kind, sequence, record });
+            Ok(())
+        })?;
+    }
+    if payload.is_empty() { Ok(sequence) } else { Err(record::Malformed) }
+}
+
+/// A log that passes the floor does so at its offset, with its size and root.
+fn check_floor(log: LogFile<'_>, before: u64, end: &Position) -> Result<()> {
+    let floor = &log.header.floor;
+    let reached = end.offset == floor.offset || (before < floor.offset && floor.offset < end.offset);
+    if reached && end.floor() != *floor {
+        return Err(StorageError::damaged(log.path, end.offset, Some(end.sequence.0), Damage::Floor));
+    }
+    Ok(())
+}
+
+/// Looks from `from` to the end of the file for a good frame which names something beyond `whole` as
+/// durable: then what stood at `whole` had been acknowledged.
+pub(crate) fn acknowledged_beyond(log: LogFile<'_>, whole: &Position, from: u64, limit: u64) -> Result<bool> {
+    let io = || StorageError::io("read", log.path);
+    let mut search = FrameReader::new(log.file, limit);
+    let mut frames = FrameReader::new(log.file, limit);
+    // What claims to be a frame costs its length to check. An honest torn end holds hardly any such
+    // claims beyond `whole`; a forged one could hold millions.
+    let mut budget = limit.saturating_sub(from) * 4 + (4 << 20);
+    let mut offset = from;
+    while let Some(bytes) = search.some_bytes(offset).map_err(io())? {
+        let Some(next) = find_magic(bytes) else {
+            // The magic may lie across the border of two pieces.
+            let kept = (frame_magic_len() - 1).min(bytes.len() - 1);
+            offset += (bytes.len() - kept) as u64;
+            continue;
+        };
+        offset += next as u64;
+        let header = search.bytes(offset, FrameHeader::LEN).map_err(io())?;
+        let header = header.and_then(|bytes| {
+            let bytes: [u8; FrameHeader::LEN] = (*bytes).try_into().ok()?;
+            FrameHeader::decode(&bytes, offset, log.seals.id)
+        });
+        if let Some(header) = header.filter(|header| header.durable > whole.offset) {
+            let cost = u64::from(header.payload_len) + FrameHeader::LEN as u64;
+            let Some(left) = budget.checked_sub(cost) else {
+                return Err(StorageError::damaged(log.path, offset, Some(whole.sequence.0), Damage::DamagedTail));
+            };
+            budget = left;
+            if let Some(GoodFrame { .. }) = frames.frame_at(offset, log.seals).map_err(io())? {
+                return Ok(true);
+            }
+        }
+        offset += 1;
+    }
+    Ok(false)
+}
+
+const fn frame_magic_len() -> usize {
+    crate::format::frame::MAGIC.len()
+}
+
+fn find_magic(bytes: &[u8]) -> Option<usize> {
+    let magic = crate::format::frame::MAGIC;
+    let mut from = 0;
+    loop {
+        let first = from + bytes[from..].iter().position(|&byte| byte == magic[0])?;
+        if bytes[first..].starts_with(&magic) {
+            return Some(first);
+        }
+        from = first + 1;
+    }
+}

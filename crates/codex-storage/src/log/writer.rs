@@ -1,0 +1,450 @@
+//! The end of the log: groups go in here, and nowhere else.
+//!
+//! What failing writes do (`docs/durability.md`, "When writing fails"):
+//! - no space: the file is cut back to the last whole group, the error is reported, and writing goes on
+//!   once there is space;
+//! - anything else, any failed sync and a failed cut: nothing is written any more until the database is
+//!   opened again, because nobody knows what the disk holds.
+
+use std::mem;
+use std::path::{Path, PathBuf};
+
+use super::seal::{GroupInfo, GroupSealer};
+use super::{Durability, Position, Seals};
+use crate::batch::Operation;
+use crate::clock::Clock;
+use crate::error::{Result, StorageError};
+use crate::format::SequenceNumber;
+use crate::format::frame::{Kind, PAYLOAD_LEN_MAX};
+use crate::format::header::{BLOCK_LEN, Header};
+use crate::format::record;
+use crate::sync::Arc;
+use crate::table::Group;
+use crate::vfs::File;
+
+/// What the log did since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogCounters {
+    /// Commits written or, with [`Durability::Buffered`], taken.
+    pub commits: u64,
+    /// Groups that the commits went into.
+    pub groups: u64,
+    /// Syncs of the log.
+    pub syncs: u64,
+}
+
+/// A log that is open for writing.
+#[derive(Debug)]
+pub(crate) struct Log {
+    file: Arc<dyn File>,
+    path: PathBuf,
+    header: Header,
+    seals: Seals,
+    clock: Arc<dyn Clock>,
+    durability: Durability,
+    /// Behind the last group that the system has taken.
+    end: Position,
+    /// Everything before this offset is known to be durable.
+    durable: u64,
+    /// Length of the file.
+    allocated: u64,
+    /// Space is set aside in steps; given up where the file system cannot.
+    reserves: bool,
+    /// Groups that were written since the last sync.
+    unsynced_groups: u64,
+    /// [`Durability::Buffered`]: commits that are not sealed yet.
+    unsealed: Unsealed,
+    /// [`Durability::Buffered`]: a sealed frame that found no space, and the place behind it.
+    unwritten: Option<(Vec<u8>, Position)>,
+    /// A header copy that may be torn, because there was no space to write it: the other is whole, so that
+    /// this one is written first when there is.
+    torn_copy: Option<u64>,
+    /// Why nothing is written any more.
+    stopped: Option<Arc<StorageError>>,
+    /// Memory for the next frame.
+    buffer: Vec<u8>,
+    counters: LogCounters,
+}
+
+#[derive(Debug, Default)]
+struct Unsealed {
+    payload: Vec<u8>,
+    commit_count: u32,
+}
+
+/// What a log is opened with.
+#[derive(Debug)]
+pub(crate) struct LogParts {
+    pub(crate) file: Arc<dyn File>,
+    pub(crate) path: PathBuf,
+    pub(crate) header: Header,
+    pub(crate) seals: Seals,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) durability: Durability,
+    /// Where the log ends; all before it is durable.
+    pub(crate) end: Position,
+    /// Length of the file.
+    pub(crate) allocated: u64,
+}
+
+impl Log {
+    pub(crate) fn new(parts: LogParts) -> Self {
+        let LogParts { file, path, header, seals, clock, durability, end, allocated } = parts;
+        Self {
+            file,
+            path,
+            header,
+            seals,
+            clock,
+            durability,
+            durable: end.offset,
+            end,
+            allocated,
+            reserves: true,
+            unsynced_groups: 0,
+            unsealed: Unsealed::default(),
+            unwritten: None,
+            torn_copy: None,
+            stopped: None,
+            buffer: Vec::new(),
+            counters: LogCounters::default(),
+        }
+    }
+
+    pub(crate) fn file(&self) -> &Arc<dyn File> {
+        &self.file
+    }
+
+    pub(crate) fn header(&self) -> &Header {
+        &self.header
+    }
+
+    pub(crate) fn seals(&self) -> &Seals {
+        &self.seals
+    }
+
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Behind the last group that the system has taken.
+    pub(crate) fn end(&self) -> &Position {
+        &self.end
+    }
+
+    pub(crate) fn allocated(&self) -> u64 {
+        self.allocated
+    }
+
+    pub(crate) fn durability(&self) -> Durability {
+        self.durability
+    }
+
+    pub(crate) fn counters(&self) -> LogCounters {
+        self.counters
+    }
+
+    /// Goes on from the counters of the log that this one replaces.
+    pub(crate) fn continue_counting(&mut self, counters: LogCounters) {
+        self.counters = counters;
+    }
+
+    /// The last commit that was accepted, whether or not the system has it yet.
+    pub(crate) fn last_sequence(&self) -> SequenceNumber {
+        let sealed = self.unwritten.as_ref().map_or(self.end.sequence, |(_, behind)| behind.sequence);
+        sealed.plus(u64::from(self.unsealed.commit_count))
+    }
+
+    /// Whether something waits to be written or synced.
+    pub(crate) fn is_dirty(&self) -> bool {
+        self.holds_commits() || self.unsynced_groups > 0
+    }
+
+    /// Whether the floor is behind the log's end.
+    pub(crate) fn floor_is_behind(&self) -> bool {
+        self.header.floor.offset < self.end.offset
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.is_some()
+    }
+
+    /// Writes a group, with the durability that the log has.
+    pub(crate) fn append(&mut self, group: &Group) -> Result<()> {
+        self.check()?;
+        if self.durability == Durability::Buffered {
+            return self.take(group);
+        }
+        let before = self.write_group(group)?;
+        if self.durability == Durability::Sync {
+            self.sync().map_err(|source| {
+                // Readers never see the group, so neither do head, backup and verification.
+                self.end = before;
+                StorageError::OutcomeUnknown { source: Arc::new(source) }
+            })?;
+        }
+        self.counters.commits += group.commits().len() as u64;
+        Ok(())
+    }
+
+    /// Hands everything that this process holds to the system.
+    pub(crate) fn write_out(&mut self) -> Result<()> {
+        self.check()?;
+        if self.unwritten.is_none() && self.unsealed.commit_count > 0 {
+            self.seal_unsealed()?;
+        }
+        if let Some((frame, behind)) = self.unwritten.take() {
+            if let Err(error) = self.write(&frame, self.end.offset).map_err(|error| self.recover(error)) {
+                self.unwritten = Some((frame, behind));
+                return Err(error);
+            }
+            self.end = behind;
+            self.unsynced_groups += 1;
+            self.counters.groups += 1;
+            self.buffer = frame;
+        }
+        Ok(())
+    }
+
+    /// Makes everything durable that was accepted.
+    pub(crate) fn flush(&mut self) -> Result<()> {
+        self.write_out()?;
+        let groups = self.unsynced_groups;
+        self.sync_if_needed()?;
+        if groups > 1 {
+            self.write_floor()?;
+        }
+        Ok(())
+    }
+
+    /// Makes what the system has durable.
+    pub(crate) fn sync_written(&mut self) -> Result<()> {
+        self.write_out()?;
+        self.sync_if_needed()
+    }
+
+    fn sync_if_needed(&mut self) -> Result<()> {
+        if self.unsynced_groups > 0 { self.sync() } else { Ok(()) }
+    }
+
+    /// Records in the header that the log is durable up to its end.
+    pub(crate) fn write_floor(&mut self) -> Result<()> {
+        self.sync_written()?;
+        let mut header = self.header.clone();
+        header.floor = self.end.floor();
+        header.generation += 1;
+        let block = header.encode(&*self.seals.sealer);
+        let order = if self.torn_copy == Some(1) { [1, 0] } else { [0, 1] };
+        for copy in order {
+            let action = "write the header of";
+            if let Err(error) = self.file.write_all_at(&block, copy * BLOCK_LEN as u64) {
+                let error = StorageError::io(action, &self.path)(error);
+                if !error.is_out_of_space() {
+                    return Err(self.stop(error));
+                }
+                self.torn_copy = Some(copy);
+                if copy == order[1] {
+                    self.header = header;
+                }
+                return Err(error);
+            }
+            if let Err(error) = self.file.sync() {
+                return Err(self.stop(StorageError::io(action, &self.path)(error)));
+            }
+            self.torn_copy = None;
+        }
+        self.header = header;
+        Ok(())
+    }
+
+    /// Ends writing: everything is durable, the floor says so, and no space is set aside any more.
+    pub(crate) fn close(&mut self) -> Result<()> {
+        self.write_out()?;
+        if self.allocated > self.end.offset {
+            self.cut(self.end.offset)?;
+        }
+        if self.is_dirty() || self.floor_is_behind() {
+            self.write_floor()?;
+        }
+        Ok(())
+    }
+
+    fn check(&self) -> Result<()> {
+        match &self.stopped {
+            None => Ok(()),
+            Some(source) => Err(StorageError::WritesStopped { source: source.clone() }),
+        }
+    }
+
+    /// Accepts no more writes, because of `error`.
+    pub(crate) fn stop(&mut self, error: StorageError) -> StorageError {
+        let error = Arc::new(error);
+        self.stopped = Some(error.clone());
+        StorageError::Shared(error)
+    }
+
+    fn holds_commits(&self) -> bool {
+        self.unwritten.is_some() || self.unsealed.commit_count > 0
+    }
+
+    /// [`Durability::Buffered`]: keeps a group in memory, and hands over what has come together.
+    fn take(&mut self, group: &Group) -> Result<()> {
+        let full = self.unsealed.payload.len() >= BUFFERED_LEN;
+        if full || self.unwritten.is_some() {
+            self.write_out()?;
+        }
+        let kept = self.unsealed.payload.len();
+        for operations in group.commits() {
+            record::write_commit(operations.iter(), &mut self.unsealed.payload)
+                .map_err(|_| StorageError::Internal("a record could not be encoded"))?;
+        }
+        if self.unsealed.payload.len() > PAYLOAD_LEN_MAX {
+            self.unsealed.payload.truncate(kept);
+            self.write_out()?;
+            self.write_group(group)?;
+        } else {
+            self.unsealed.commit_count += u32::try_from(group.commits().len()).expect("a group fits a frame");
+        }
+        self.counters.commits += group.commits().len() as u64;
+        Ok(())
+    }
+
+    fn seal_unsealed(&mut self) -> Result<()> {
+        let mut behind = self.end.clone();
+        let sequence = self.last_sequence();
+        let info = self.info(self.end.sequence.plus(1), self.unsealed.commit_count);
+        let mut sealed = Vec::new();
+        let mut buffer = mem::take(&mut self.buffer);
+        let mut sealer = GroupSealer::new(&self.seals, info, self.end.tip(), &mut buffer, |frame, _| {
+            sealed.extend_from_slice(frame);
+            Ok(())
+        });
+        std::io::Write::write_all(&mut sealer, &self.unsealed.payload).map_err(|error| sealer.explain(error))?;
+        sealer.finish(&mut behind, sequence)?;
+        self.buffer = buffer;
+        self.unsealed.payload.clear();
+        self.unsealed.commit_count = 0;
+        self.unwritten = Some((sealed, behind));
+        Ok(())
+    }
+
+    fn info(&self, first_sequence: SequenceNumber, commit_count: u32) -> GroupInfo {
+        let (time_ns, durable) = (self.clock.wall_ns(), self.durable);
+        GroupInfo { kind: Kind::Commit, first_sequence, commit_count, time_ns, durable }
+    }
+
+    /// Writes a group and returns where the log ended before it.
+    fn write_group(&mut self, group: &Group) -> Result<Position> {
+        let mut buffer = mem::take(&mut self.buffer);
+        let mut end = self.end.clone();
+        let written = self.write_frames(group.first(), group.commits(), &mut buffer, &mut end);
+        self.buffer = buffer;
+        if self.buffer.capacity() > 2 * PAYLOAD_LEN_MAX {
+            self.buffer = Vec::new();
+        }
+        match written {
+            Ok(()) => {
+                self.unsynced_groups += 1;
+                self.counters.groups += 1;
+                Ok(mem::replace(&mut self.end, end))
+            }
+            Err(error) => Err(self.recover(error)),
+        }
+    }
+
+    fn write_frames(
+        &mut self,
+        first: SequenceNumber,
+        commits: &[Vec<Operation>],
+        buffer: &mut Vec<u8>,
+        end: &mut Position,
+    ) -> Result<()> {
+        let commit_count = u32::try_from(commits.len()).expect("a group fits a frame or is one commit");
+        let info = self.info(first, commit_count);
+        let seals = self.seals.clone();
+        let tip = self.end.tip();
+        let mut sealer = GroupSealer::new(&seals, info, tip, buffer, |frame, offset| self.write(frame, offset));
+        for operations in commits {
+            record::write_commit(operations.iter(), &mut sealer).map_err(|error| sealer.explain(error))?;
+        }
+        sealer.finish(end, first.plus(u64::from(commit_count) - 1))
+    }
+
+    fn write(&mut self, frame: &[u8], offset: u64) -> Result<()> {
+        let end = offset + frame.len() as u64;
+        if end > self.allocated {
+            self.reserve(end);
+        }
+        self.file.write_all_at(frame, offset).map_err(StorageError::io("write", &self.path))?;
+        self.allocated = self.allocated.max(end);
+        Ok(())
+    }
+
+    /// Sets space aside behind `end`, so that a sync need not record a new length each time.
+    /// Best effort: a commit that still fits is written without it.
+    fn reserve(&mut self, end: u64) {
+        let mut step = (end / 8).clamp(RESERVE_LEN_MIN, RESERVE_LEN_MAX);
+        while self.reserves && step >= RESERVE_LEN_MIN {
+            match self.file.reserve(self.allocated, end + step - self.allocated) {
+                Ok(()) => {
+                    self.allocated = end + step;
+                    return;
+                }
+                Err(error) => {
+                    let error = StorageError::io("set space aside for", &self.path)(error);
+                    self.reserves = error.is_out_of_space();
+                    step /= 2;
+                }
+            }
+        }
+    }
+
+    /// After a failed write: cuts back if it was for want of space, else stops.
+    fn recover(&mut self, error: StorageError) -> StorageError {
+        match error {
+            error if error.is_out_of_space() => match self.cut(self.end.offset) {
+                Ok(()) => error,
+                Err(cut) => cut,
+            },
+            StorageError::Io { .. } => self.stop(error),
+            // Nothing of the group has been written, or a cut is due as well.
+            other => match self.cut(self.end.offset) {
+                Ok(()) => other,
+                Err(cut) => cut,
+            },
+        }
+    }
+
+    /// Cuts the file and makes the cut durable, with everything before it.
+    fn cut(&mut self, offset: u64) -> Result<()> {
+        if let Err(error) = self.file.set_len(offset) {
+            return Err(self.stop(StorageError::io("cut", &self.path)(error)));
+        }
+        self.allocated = offset;
+        self.sync()
+    }
+
+    /// Two syncs of one file never run at once: the system may report a failure to only one of them. The
+    /// I/O lock sees to that.
+    fn sync(&mut self) -> Result<()> {
+        match self.file.sync() {
+            Ok(()) => {
+                self.counters.syncs += 1;
+                self.durable = self.end.offset;
+                self.unsynced_groups = 0;
+                Ok(())
+            }
+            Err(error) => Err(self.stop(StorageError::io("sync", &self.path)(error))),
+        }
+    }
+}
+
+/// [`Durability::Buffered`]: commits are handed over when this many bytes have come together.
+const BUFFERED_LEN: usize = 64 << 10;
+/// Space is set aside in steps of an eighth of the log, within these bounds, in bytes.
+const RESERVE_LEN_MIN: u64 = 64 << 10;
+const RESERVE_LEN_MAX: u64 = 16 << 20;

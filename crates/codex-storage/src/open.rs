@@ -1,0 +1,313 @@
+//! Opening a database: locks, header, recovery, and the table filled from the log.
+
+use std::path::Path;
+
+use codex_crypto::{
+    Aes256GcmSealer, DatabaseId, Digest, Frontier, KeySlot, PassphraseCost, PlaintextSealer, RootKey, Suite, Unlock,
+};
+
+use crate::batch::{Operation, Record};
+use crate::clock::{Clock, SystemClock};
+use crate::database::{Database, Parts};
+use crate::engine::LogEngine;
+use crate::error::{Result, StorageError};
+use crate::files::Files;
+use crate::format::header::{BLOCK_LEN, Floor, Header, LOG_START, SLOT_COUNT};
+use crate::format::frame::Kind;
+use crate::format::record::RecordBytes;
+use crate::format::{Mode, SequenceNumber};
+use crate::ledger::{LedgerEngine, checkpoint};
+use crate::log::scan::{Found, LogFile};
+use crate::log::writer::{Log, LogParts};
+use crate::log::{Durability, Position, Seals};
+use crate::recovery::{
+    Behind, Opened, Recovery, looks_like_a_database, read_header, read_log, rewrite_stale_copy, settle,
+};
+use crate::snapshot::SnapshotEngine;
+use crate::sync::Arc;
+use crate::table::RecordTable;
+use crate::vfs::os::OsVfs;
+use crate::vfs::replace::{Existing, Replacement, remove_temporaries};
+use crate::vfs::{Access, File, FileKind, Lock, Vfs};
+
+/// How a database is opened.
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    /// What a new database keeps (snapshot mode if left out), or what an existing one must keep.
+    pub mode: Option<Mode>,
+    /// When a commit is durable.
+    pub durability: Durability,
+    /// Whether a database that does not exist is created, with missing folders.
+    pub create: bool,
+    /// Opens for reading only: no byte of any file is changed.
+    pub read_only: bool,
+    /// What guessing a passphrase costs; recorded in the key slot of a new database.
+    pub passphrase_cost: PassphraseCost,
+    /// The file system.
+    pub vfs: Arc<dyn Vfs>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self {
+            mode: None,
+            durability: Durability::Sync,
+            create: true,
+            read_only: false,
+            passphrase_cost: PassphraseCost::RECOMMENDED,
+            vfs: Arc::new(OsVfs),
+            clock: Arc::new(SystemClock::new()),
+        }
+    }
+}
+
+impl OpenOptions {
+    /// Opens the database at `path`. `unlock` opens an encrypted one, and makes a new one encrypted.
+    pub fn open(&self, path: &Path, unlock: Option<&Unlock>) -> Result<Database> {
+        let resolved = self.vfs.resolve(path).map_err(StorageError::io("find", path))?;
+        let files = Files::of(resolved);
+        let exists = self.exists(&files)?;
+        if !exists {
+            if !self.create || self.read_only {
+                return Err(StorageError::NotFound { path: files.database().to_path_buf() });
+            }
+            let folder = files.folder();
+            self.vfs.create_directories(folder).map_err(StorageError::io("create", folder))?;
+        }
+        let lock = self.lock(&files)?;
+        let (file, opened) = self.open_or_create(&files, unlock)?;
+        if self.mode.is_some_and(|mode| mode != opened.header.mode) {
+            let (path, found) = (files.database().to_path_buf(), opened.header.mode);
+            return Err(StorageError::WrongMode { path, found });
+        }
+        self.load(files, lock, file, opened)
+    }
+
+    /// Whether something stands at the path that may be a database; an error if something else does.
+    fn exists(&self, files: &Files) -> Result<bool> {
+        let path = files.database();
+        let not_a_database = || StorageError::NotADatabase { path: path.to_path_buf() };
+        match self.vfs.kind(path).map_err(StorageError::io("look at", path))? {
+            None => return Ok(false),
+            Some(FileKind::Regular) => {}
+            Some(FileKind::Directory | FileKind::Other) => return Err(not_a_database()),
+        }
+        // Nothing is created beside a file that is something else.
+        let file = self.vfs.open(path, Access::Read).map_err(StorageError::io("open", path))?;
+        if looks_like_a_database(&*file, path)? { Ok(true) } else { Err(not_a_database()) }
+    }
+
+    /// Takes the lock file's lock. `None`: a reader found no lock file, and the database's own lock is enough.
+    fn lock(&self, files: &Files) -> Result<Option<Arc<dyn File>>> {
+        let path = files.lock();
+        let io = |action| StorageError::io(action, &path);
+        let found = self.vfs.kind(&path).map_err(io("look at"))?.is_some();
+        let file = if self.read_only {
+            if !found {
+                return Ok(None);
+            }
+            self.vfs.open(&path, Access::Read).map_err(io("open"))?
+        } else if found {
+            self.vfs.open(&path, Access::Write).map_err(io("open"))?
+        } else {
+            match self.vfs.create_new(&path) {
+                // Another process was faster; the lock decides.
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                    self.vfs.open(&path, Access::Write).map_err(io("open"))?
+                }
+                created => created.map_err(io("create"))?,
+            }
+        };
+        self.take_lock(&*file, &path, files)?;
+        Ok(Some(file))
+    }
+
+    fn take_lock(&self, file: &dyn File, path: &Path, files: &Files) -> Result<()> {
+        let lock = if self.read_only { Lock::Shared } else { Lock::Exclusive };
+        if file.try_lock(lock).map_err(StorageError::io("lock", path))? {
+            Ok(())
+        } else {
+            Err(StorageError::Locked { path: files.database().to_path_buf() })
+        }
+    }
+
+    fn open_or_create(&self, files: &Files, unlock: Option<&Unlock>) -> Result<(Arc<dyn File>, Opened)> {
+        let path = files.database();
+        if !self.read_only {
+            for target in [path.to_path_buf(), files.checkpoint(), files.torn()] {
+                remove_temporaries(&*self.vfs, &target)
+                    .map_err(StorageError::io("remove temporary files beside", path))?;
+            }
+        }
+        // Asked again under the lock: another process may have created or removed it.
+        if !self.exists(files)? {
+            if self.read_only || !self.create {
+                return Err(StorageError::NotFound { path: path.to_path_buf() });
+            }
+            return self.create(files, unlock);
+        }
+        let access = if self.read_only { Access::Read } else { Access::Write };
+        let file = self.vfs.open(path, access).map_err(StorageError::io("open", path))?;
+        self.take_lock(&*file, path, files)?;
+        let opened = read_header(&*file, path, unlock)?;
+        Ok((file, opened))
+    }
+
+    /// A new database, whole before it has its name.
+    fn create(&self, files: &Files, unlock: Option<&Unlock>) -> Result<(Arc<dyn File>, Opened)> {
+        let path = files.database();
+        let key_error = |source| StorageError::Key { path: path.to_path_buf(), source };
+        let id = DatabaseId::generate().map_err(|error| key_error(error.into()))?;
+        let mut slots = [[0; KeySlot::LEN]; SLOT_COUNT];
+        let (suite, seals) = match unlock {
+            None => (Suite::Plaintext, Seals { id, sealer: Arc::new(PlaintextSealer::new(id)) }),
+            Some(unlock) => {
+                let root = RootKey::generate().map_err(key_error)?;
+                slots[0] = KeySlot::wrap(&root, unlock, id, self.passphrase_cost).map_err(key_error)?.encode();
+                (Suite::Aes256Gcm, Seals { id, sealer: Arc::new(Aes256GcmSealer::new(&root, id)) })
+            }
+        };
+        let header = Header {
+            generation: 1,
+            mode: self.mode.unwrap_or(Mode::Snapshot),
+            suite,
+            id,
+            floor: Floor { offset: LOG_START, size: 0, root: Frontier::default().root() },
+            predecessor_root: Digest::ZERO,
+            base_sequence: SequenceNumber(0),
+            slots,
+        };
+        let block = header.encode(&*seals.sealer);
+        let io = || StorageError::io("create", path);
+        let replacement = Replacement::create(&self.vfs, path).map_err(io())?;
+        let file = replacement.file();
+        file.write_all_at(&block, 0)
+            .and_then(|()| file.write_all_at(&block, BLOCK_LEN as u64))
+            .map_err(io())?;
+        self.take_lock(&**file, path, files)?;
+        let file = replacement.persist(Existing::Refuse).map_err(|failure| io()(failure.error))?;
+        Ok((file, Opened { header, seals, copy: 0, other_is_stale: false }))
+    }
+
+    fn load(&self, files: Files, lock: Option<Arc<dyn File>>, file: Arc<dyn File>, opened: Opened) -> Result<Database> {
+        let path = files.database().to_path_buf();
+        let log = LogFile { file: &*file, path: &path, header: &opened.header, seals: &opened.seals };
+        let mut recovery = Recovery { header_copy_stale: opened.other_is_stale, ..Recovery::default() };
+        let mut loader = Loader::default();
+        let mut from = Position::start(&opened.header);
+        let mut checkpointed = 0;
+        if opened.header.mode == Mode::Ledger {
+            if let Some(found) = self.read_checkpoint(&files, log, &mut recovery)? {
+                from = found.covers;
+                checkpointed = from.offset;
+                loader.table.load_sorted(found.records, from.sequence);
+            }
+        }
+        let recovered = read_log(log, from, |found| loader.visit(found))?;
+        let table = loader.finish(opened.header.base_sequence, recovered.end.sequence);
+        recovery.frames_read = recovered.frames;
+        if let Behind::Torn(to) = recovered.behind {
+            recovery.torn_bytes = to - recovered.end.offset;
+        }
+        let mut allocated = file.len().map_err(StorageError::io("read the length of", &path))?;
+        if !self.read_only {
+            if opened.other_is_stale {
+                rewrite_stale_copy(&*file, &path, &opened)?;
+            }
+            recovery.torn_file = settle(log, &recovered, &self.vfs, &files)?;
+            allocated = recovered.end.offset;
+        }
+        let (mode, encrypted) = (opened.header.mode, opened.header.suite != Suite::Plaintext);
+        let log = Log::new(LogParts {
+            file,
+            path,
+            header: opened.header,
+            seals: opened.seals,
+            clock: self.clock.clone(),
+            durability: self.durability,
+            end: recovered.end,
+            allocated,
+        });
+        let engine: Box<dyn LogEngine> = match mode {
+            Mode::Snapshot => Box::new(SnapshotEngine::new(log, self.vfs.clone(), files.clone())),
+            Mode::Ledger => Box::new(LedgerEngine::new(log, self.vfs.clone(), files.clone(), checkpointed)),
+        };
+        let (read_only, durability, clock) = (self.read_only, self.durability, self.clock.clone());
+        Database::start(Parts { engine, table, files, lock, recovery, mode, encrypted, read_only, durability, clock })
+    }
+
+    /// The checkpoint, if there is a good one and the log agrees with it.
+    fn read_checkpoint(
+        &self,
+        files: &Files,
+        log: LogFile<'_>,
+        recovery: &mut Recovery,
+    ) -> Result<Option<checkpoint::Checkpoint>> {
+        let path = files.checkpoint();
+        if self.vfs.kind(&path).map_err(StorageError::io("look at", &path))? != Some(FileKind::Regular) {
+            return Ok(None);
+        }
+        let file = self.vfs.open(&path, Access::Read).map_err(StorageError::io("open", &path))?;
+        match checkpoint::read(&*file, &path, log.seals)? {
+            Some(found) => {
+                checkpoint::confirm(&found, log)?;
+                recovery.checkpoint_sequence = Some(found.covers.sequence.0);
+                Ok(Some(found))
+            }
+            None => {
+                recovery.checkpoint_damaged = true;
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// Fills a table from what a scan finds.
+#[derive(Default)]
+struct Loader {
+    table: RecordTable,
+    /// The records of the base, until the first commit shows that they are all there.
+    base: Vec<Record>,
+    base_sequence: SequenceNumber,
+}
+
+impl Loader {
+    fn visit(&mut self, found: Found<'_>) {
+        if found.kind == Kind::Base {
+            if let RecordBytes::Set { key_len, record } = found.record {
+                self.base.push(Record::from_bytes(record, key_len));
+                self.base_sequence = found.sequence;
+            }
+            return;
+        }
+        self.load_base();
+        let operation = match found.record {
+            RecordBytes::Set { key_len, record } => Operation::Set(Record::from_bytes(record, key_len)),
+            RecordBytes::Delete { key } => Operation::Delete(key.into()),
+            RecordBytes::Clear => Operation::Clear,
+        };
+        self.table.replay(&operation, found.sequence);
+    }
+
+    fn load_base(&mut self) {
+        let base = std::mem::take(&mut self.base);
+        if base.is_sorted_by(|a, b| a.key() < b.key()) {
+            if !base.is_empty() {
+                self.table.load_sorted(base, self.base_sequence);
+            }
+        } else {
+            // We write bases in order; a plaintext one from elsewhere is still read for what it says.
+            for record in base {
+                self.table.replay(&Operation::Set(record), self.base_sequence);
+            }
+        }
+    }
+
+    fn finish(mut self, base_sequence: SequenceNumber, last: SequenceNumber) -> RecordTable {
+        self.load_base();
+        self.table.publish(last.max(base_sequence));
+        self.table
+    }
+}

@@ -1,0 +1,231 @@
+//! What opening believes, cuts or refuses. The rules and their reasons: `docs/durability.md`, "Recovery".
+
+use std::path::{Path, PathBuf};
+
+use codex_crypto::{Aes256GcmSealer, KeySlot, PlaintextSealer, Suite, Unlock};
+
+use crate::error::{Damage, Result, StorageError};
+use crate::files::Files;
+use crate::format::VERSION;
+use crate::format::header::{self, BLOCK_LEN, Block, Header, NoChoice};
+use crate::log::scan::{Found, LogFile, Scanned, acknowledged_beyond, scan};
+use crate::log::{Position, Seals};
+use crate::sync::Arc;
+use crate::vfs::replace::{Existing, Replacement};
+use crate::vfs::{File, Vfs};
+
+/// What opening found and did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Recovery {
+    /// Bytes of an unacknowledged group that a crash had cut short. Opening for writing keeps them in
+    /// [`Recovery::torn_file`] and cuts them off.
+    pub torn_bytes: u64,
+    /// Where those bytes were put.
+    pub torn_file: Option<PathBuf>,
+    /// One copy of the header was damaged or older. Opening for writing rewrites it.
+    pub header_copy_stale: bool,
+    /// There was a checkpoint, and it was damaged; the log was read instead.
+    pub checkpoint_damaged: bool,
+    /// The last commit that a checkpoint spared reading.
+    pub checkpoint_sequence: Option<u64>,
+    /// Frames of the log that were read.
+    pub frames_read: u64,
+}
+
+/// A header that was read, and what it opens.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) header: Header,
+    pub(crate) seals: Seals,
+    /// Which copy the header comes from.
+    pub(crate) copy: usize,
+    /// The other copy is damaged or older.
+    pub(crate) other_is_stale: bool,
+}
+
+/// Reads the header and unlocks the database. Touches nothing.
+pub(crate) fn read_header(file: &dyn File, path: &Path, unlock: Option<&Unlock>) -> Result<Opened> {
+    let blocks = read_blocks(file, path)?;
+    let damaged = |offset, damage| StorageError::damaged(path, offset, None, damage);
+    let choice = header::choose(&blocks).map_err(|reason| match reason {
+        NoChoice::NotADatabase => StorageError::NotADatabase { path: path.to_path_buf() },
+        NoChoice::Version(found) => {
+            StorageError::UnsupportedVersion { path: path.to_path_buf(), found, supported: VERSION }
+        }
+        NoChoice::Damaged(damage) => damaged(0, damage),
+    })?;
+    let seals = unseal(&choice.header, path, unlock)?;
+    header::authenticate(&blocks[choice.index], &*seals.sealer)
+        .map_err(|error| damaged((choice.index * BLOCK_LEN) as u64, Damage::HeaderAuthentication(error)))?;
+    Ok(Opened { header: choice.header, seals, copy: choice.index, other_is_stale: choice.other_is_stale })
+}
+
+/// Demands that both copies of the header are intact, the same, and authenticate.
+pub(crate) fn verify_header(file: &dyn File, path: &Path, seals: &Seals) -> Result<Header> {
+    let blocks = read_blocks(file, path)?;
+    for (index, block) in blocks.iter().enumerate() {
+        let offset = (index * BLOCK_LEN) as u64;
+        let damaged = |damage| StorageError::damaged(path, offset, None, damage);
+        Header::decode(block).map_err(|_| damaged(Damage::NoHeader))?;
+        header::authenticate(block, &*seals.sealer)
+            .map_err(|error| damaged(Damage::HeaderAuthentication(error)))?;
+    }
+    if blocks[0] != blocks[1] {
+        return Err(StorageError::damaged(path, BLOCK_LEN as u64, None, Damage::HeaderCopiesDiffer));
+    }
+    Header::decode(&blocks[0]).map_err(|_| StorageError::damaged(path, 0, None, Damage::NoHeader))
+}
+
+/// Whether the file begins as a database does, whatever its state; read before anything is created beside it.
+pub(crate) fn looks_like_a_database(file: &dyn File, path: &Path) -> Result<bool> {
+    let blocks = read_blocks(file, path)?;
+    Ok(!matches!(header::choose(&blocks), Err(NoChoice::NotADatabase)))
+}
+
+fn read_blocks(file: &dyn File, path: &Path) -> Result<[Block; 2]> {
+    let mut blocks = [[0; BLOCK_LEN]; 2];
+    for (index, block) in blocks.iter_mut().enumerate() {
+        // What a short file lacks reads as zeros, and fails the checksum.
+        file.read_at(block, (index * BLOCK_LEN) as u64).map_err(StorageError::io("read", path))?;
+    }
+    Ok(blocks)
+}
+
+fn unseal(header: &Header, path: &Path, unlock: Option<&Unlock>) -> Result<Seals> {
+    let id = header.id;
+    let path = || path.to_path_buf();
+    match (header.suite, unlock) {
+        (Suite::Plaintext, None) => Ok(Seals { id, sealer: Arc::new(PlaintextSealer::new(id)) }),
+        (Suite::Plaintext, Some(_)) => Err(StorageError::NotEncrypted { path: path() }),
+        (Suite::Aes256Gcm, None) => Err(StorageError::KeyRequired { path: path() }),
+        (Suite::Aes256Gcm, Some(unlock)) => {
+            let mut failure = StorageError::WrongKey { path: path() };
+            for slot in &header.slots {
+                let opened = KeySlot::decode(slot).and_then(|slot| match slot {
+                    Some(slot) => slot.unwrap(unlock, id),
+                    None => Ok(None),
+                });
+                match opened {
+                    Ok(Some(root)) => return Ok(Seals { id, sealer: Arc::new(Aes256GcmSealer::new(&root, id)) }),
+                    Ok(None) => {}
+                    Err(source) => failure = StorageError::Key { path: path(), source },
+                }
+            }
+            Err(failure)
+        }
+    }
+}
+
+/// The log as far as it is believed.
+#[derive(Debug)]
+pub(crate) struct Recovered {
+    pub(crate) end: Position,
+    pub(crate) frames: u64,
+    /// What stands behind the end: nothing, zeros, or the torn end of an unacknowledged group.
+    pub(crate) behind: Behind,
+    /// Everything before this offset is known to be durable.
+    pub(crate) durable: u64,
+}
+
+/// What stands behind the last whole group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Behind {
+    Nothing,
+    Zeros,
+    /// Up to this offset; from there on zeros.
+    Torn(u64),
+}
+
+/// Reads the log from `from`, which is known to be durable, and judges its end. Touches nothing.
+pub(crate) fn read_log(log: LogFile<'_>, from: Position, visit: impl FnMut(Found<'_>)) -> Result<Recovered> {
+    let len = log.file.len().map_err(StorageError::io("read the length of", log.path))?;
+    let known = from.offset;
+    let Scanned { end, stop, durable, frames, .. } = scan(log, from, len, visit)?;
+    let damaged = |damage| StorageError::damaged(log.path, stop, Some(end.sequence.0), damage);
+    if end.offset < log.header.floor.offset {
+        return Err(damaged(Damage::Floor));
+    }
+    if acknowledged_beyond(log, &end, stop, len)? {
+        return Err(damaged(Damage::AcknowledgedFrame));
+    }
+    let behind = match last_nonzero(log, end.offset, len)? {
+        Some(last) => Behind::Torn(last + 1),
+        None if len > end.offset => Behind::Zeros,
+        None => Behind::Nothing,
+    };
+    let durable = durable.max(log.header.floor.offset).max(known);
+    Ok(Recovered { end, frames, behind, durable })
+}
+
+/// Makes the file what [`read_log`] believed: the torn end is put aside and cut off, and what nothing
+/// says is durable is written again. Durable when this returns.
+pub(crate) fn settle(log: LogFile<'_>, recovered: &Recovered, vfs: &Arc<dyn Vfs>, files: &Files) -> Result<Option<PathBuf>> {
+    let end = recovered.end.offset;
+    let io = |action| StorageError::io(action, log.path);
+    let mut torn_file = None;
+    if let Behind::Torn(to) = recovered.behind {
+        let torn = files.torn();
+        keep_torn(log, vfs, &torn, end, to).map_err(StorageError::io("keep the torn end in", &torn))?;
+        torn_file = Some(torn);
+    }
+    if recovered.behind != Behind::Nothing {
+        log.file.set_len(end).and_then(|()| log.file.sync()).map_err(io("cut the torn end of"))?;
+    }
+    // An earlier sync may have failed and left these bytes in memory only; a sync now would say nothing
+    // about them, a new write does.
+    if recovered.durable < end {
+        copy(log.file, log.file, recovered.durable, end, recovered.durable)
+            .and_then(|()| log.file.sync())
+            .map_err(io("make durable again the end of"))?;
+    }
+    Ok(torn_file)
+}
+
+/// Rewrites the header copy that is not the chosen one.
+pub(crate) fn rewrite_stale_copy(file: &dyn File, path: &Path, opened: &Opened) -> Result<()> {
+    let block = opened.header.encode(&*opened.seals.sealer);
+    let offset = ((1 - opened.copy) * BLOCK_LEN) as u64;
+    file.write_all_at(&block, offset)
+        .and_then(|()| file.sync())
+        .map_err(StorageError::io("rewrite a header copy of", path))
+}
+
+fn keep_torn(log: LogFile<'_>, vfs: &Arc<dyn Vfs>, torn: &Path, from: u64, to: u64) -> std::io::Result<()> {
+    let kept = Replacement::create(vfs, torn)?;
+    copy(log.file, &**kept.file(), from, to, 0)?;
+    kept.persist(Existing::Replace)?;
+    Ok(())
+}
+
+/// Copies the bytes `from..to` of one file to `target_offset` of another, or of itself.
+pub(crate) fn copy(source: &dyn File, target: &dyn File, from: u64, to: u64, target_offset: u64) -> std::io::Result<()> {
+    let mut buffer = vec![0; usize::try_from(to - from).unwrap_or(usize::MAX).min(COPY_LEN)];
+    let mut offset = from;
+    while offset < to {
+        let len = usize::try_from(to - offset).unwrap_or(usize::MAX).min(buffer.len());
+        source.read_exact_at(&mut buffer[..len], offset)?;
+        target.write_all_at(&buffer[..len], target_offset + (offset - from))?;
+        offset += len as u64;
+    }
+    Ok(())
+}
+
+/// The offset of the last byte in `from..to` that is not zero.
+pub(crate) fn last_nonzero(log: LogFile<'_>, from: u64, to: u64) -> Result<Option<u64>> {
+    let mut buffer = vec![0; usize::try_from(to.saturating_sub(from)).unwrap_or(usize::MAX).min(COPY_LEN)];
+    let mut last = None;
+    let mut offset = from;
+    while offset < to {
+        let len = usize::try_from(to - offset).unwrap_or(usize::MAX).min(buffer.len());
+        log.file.read_exact_at(&mut buffer[..len], offset).map_err(StorageError::io("read", log.path))?;
+        if let Some(index) = buffer[..len].iter().rposition(|&byte| byte != 0) {
+            last = Some(offset + index as u64);
+        }
+        offset += len as u64;
+    }
+    Ok(last)
+}
+
+/// Files are copied in pieces of this many bytes.
+const COPY_LEN: usize = 1 << 20;

@@ -1,0 +1,149 @@
+//! A consistent state to read, unaffected by later commits.
+//!
+//! A view keeps memory alive, never the database's files or locks: it can be read after the database is closed.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::iter::FusedIterator;
+use std::ops::Bound;
+
+use crate::batch::Record;
+use crate::format::SequenceNumber;
+use crate::sync::{Arc, RwLock};
+use crate::table::{Direction, Garbage, RecordTable, Totals};
+
+/// The state at a sequence number. Cheap to clone.
+#[derive(Clone)]
+pub struct View {
+    registration: Arc<Registration>,
+}
+
+struct Registration {
+    table: Arc<RwLock<RecordTable>>,
+    at: SequenceNumber,
+    totals: Totals,
+}
+
+impl View {
+    /// A view of what is published now.
+    pub(crate) fn open(table: &Arc<RwLock<RecordTable>>) -> Self {
+        let (at, totals) = table.read().open_view();
+        Self { registration: Arc::new(Registration { table: table.clone(), at, totals }) }
+    }
+
+    /// The last commit that the view shows.
+    #[must_use]
+    pub fn sequence(&self) -> SequenceNumber {
+        self.registration.at
+    }
+
+    /// Records, and bytes of their keys and values.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.registration.totals
+    }
+
+    /// The record of a key.
+    #[must_use]
+    pub fn get(&self, key: &[u8]) -> Option<Record> {
+        let table = self.registration.table.read();
+        table.get(key, self.registration.at).map(|(record, _)| record)
+    }
+
+    /// Whether a key has a record.
+    #[must_use]
+    pub fn has(&self, key: &[u8]) -> bool {
+        self.registration.table.read().has(key, self.registration.at)
+    }
+
+    /// The records of a range, in key order from both ends.
+    #[must_use]
+    pub fn range(&self, range: (Bound<Vec<u8>>, Bound<Vec<u8>>)) -> Range {
+        Range { view: self.clone(), rest: valid(range), front: VecDeque::new(), back: VecDeque::new() }
+    }
+}
+
+impl fmt::Debug for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("View").field("sequence", &self.registration.at).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        let mut more = self.table.read().close_view(self.at);
+        while more {
+            let mut garbage = Garbage::default();
+            more = self.table.write().reclaim(&mut garbage);
+        }
+    }
+}
+
+/// An iterator over a range of a view. Owns the view, and holds no lock between two calls.
+pub struct Range {
+    view: View,
+    /// What is neither given out nor in a page; `None`: nothing.
+    rest: Option<(Bound<Vec<u8>>, Bound<Vec<u8>>)>,
+    /// The next records from the front, ascending.
+    front: VecDeque<Record>,
+    /// The next records from the back, descending.
+    back: VecDeque<Record>,
+}
+
+impl Range {
+    fn fill(&mut self, direction: Direction) {
+        let page = match direction {
+            Direction::Ascending => &mut self.front,
+            Direction::Descending => &mut self.back,
+        };
+        while page.is_empty() {
+            let Some((lower, upper)) = self.rest.take() else { return };
+            let bounds = (lower.as_ref().map(Vec::as_slice), upper.as_ref().map(Vec::as_slice));
+            let Registration { table, at, .. } = &*self.view.registration;
+            let last = table.read().page(*at, bounds, direction, page);
+            self.rest = last.and_then(|last| {
+                let last = Bound::Excluded(last.key().to_vec());
+                valid(match direction {
+                    Direction::Ascending => (last, upper),
+                    Direction::Descending => (lower, last),
+                })
+            });
+        }
+    }
+}
+
+impl Iterator for Range {
+    type Item = Record;
+
+    fn next(&mut self) -> Option<Record> {
+        self.fill(Direction::Ascending);
+        self.front.pop_front().or_else(|| self.back.pop_back())
+    }
+}
+
+impl DoubleEndedIterator for Range {
+    fn next_back(&mut self) -> Option<Record> {
+        self.fill(Direction::Descending);
+        self.back.pop_front().or_else(|| self.front.pop_back())
+    }
+}
+
+impl FusedIterator for Range {}
+
+impl fmt::Debug for Range {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Range").field("view", &self.view).finish_non_exhaustive()
+    }
+}
+
+/// The range, unless nothing can be in it: a tree panics on bounds in the wrong order.
+fn valid(range: (Bound<Vec<u8>>, Bound<Vec<u8>>)) -> Option<(Bound<Vec<u8>>, Bound<Vec<u8>>)> {
+    let possible = match (&range.0, &range.1) {
+        (Bound::Unbounded, _) | (_, Bound::Unbounded) => true,
+        (Bound::Included(lower), Bound::Included(upper)) => lower <= upper,
+        (Bound::Included(lower) | Bound::Excluded(lower), Bound::Included(upper) | Bound::Excluded(upper)) => {
+            lower < upper
+        }
+    };
+    possible.then_some(range)
+}
