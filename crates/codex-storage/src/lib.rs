@@ -11,6 +11,7 @@ pub mod clock;
 pub mod core;
 pub mod files;
 pub mod format;
+pub mod lock;
 pub mod sync;
 pub mod table;
 pub mod vfs;

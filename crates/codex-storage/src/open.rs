@@ -17,6 +17,7 @@ use crate::format::frame::Kind;
 use crate::format::record::RecordBytes;
 use crate::format::{Mode, SequenceNumber};
 use crate::ledger::{LedgerEngine, checkpoint};
+use crate::lock::{lock, lock_file};
 use crate::log::scan::{Found, LogFile};
 use crate::log::writer::{Log, LogParts};
 use crate::log::{Durability, Position, Seals};
@@ -76,7 +77,7 @@ impl OpenOptions {
             let folder = files.folder();
             self.vfs.create_directories(folder).map_err(StorageError::io("create", folder))?;
         }
-        let lock = self.lock(&files)?;
+        let lock = lock(&*self.vfs, &files, self.lock_kind())?;
         let (file, opened) = self.open_or_create(&files, unlock)?;
         if self.mode.is_some_and(|mode| mode != opened.header.mode) {
             let (path, found) = (files.database().to_path_buf(), opened.header.mode);
@@ -99,38 +100,8 @@ impl OpenOptions {
         if looks_like_a_database(&*file, path)? { Ok(true) } else { Err(not_a_database()) }
     }
 
-    /// Takes the lock file's lock. `None`: a reader found no lock file, and the database's own lock is enough.
-    fn lock(&self, files: &Files) -> Result<Option<Arc<dyn File>>> {
-        let path = files.lock();
-        let io = |action| StorageError::io(action, &path);
-        let found = self.vfs.kind(&path).map_err(io("look at"))?.is_some();
-        let file = if self.read_only {
-            if !found {
-                return Ok(None);
-            }
-            self.vfs.open(&path, Access::Read).map_err(io("open"))?
-        } else if found {
-            self.vfs.open(&path, Access::Write).map_err(io("open"))?
-        } else {
-            match self.vfs.create_new(&path) {
-                // Another process was faster; the lock decides.
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-                    self.vfs.open(&path, Access::Write).map_err(io("open"))?
-                }
-                created => created.map_err(io("create"))?,
-            }
-        };
-        self.take_lock(&*file, &path, files)?;
-        Ok(Some(file))
-    }
-
-    fn take_lock(&self, file: &dyn File, path: &Path, files: &Files) -> Result<()> {
-        let lock = if self.read_only { Lock::Shared } else { Lock::Exclusive };
-        if file.try_lock(lock).map_err(StorageError::io("lock", path))? {
-            Ok(())
-        } else {
-            Err(StorageError::Locked { path: files.database().to_path_buf() })
-        }
+    fn lock_kind(&self) -> Lock {
+        if self.read_only { Lock::Shared } else { Lock::Exclusive }
     }
 
     fn open_or_create(&self, files: &Files, unlock: Option<&Unlock>) -> Result<(Arc<dyn File>, Opened)> {
@@ -150,7 +121,7 @@ impl OpenOptions {
         }
         let access = if self.read_only { Access::Read } else { Access::Write };
         let file = self.vfs.open(path, access).map_err(StorageError::io("open", path))?;
-        self.take_lock(&*file, path, files)?;
+        lock_file(&*file, path, files, self.lock_kind())?;
         let opened = read_header(&*file, path, unlock)?;
         Ok((file, opened))
     }
@@ -186,7 +157,7 @@ impl OpenOptions {
         file.write_all_at(&block, 0)
             .and_then(|()| file.write_all_at(&block, BLOCK_LEN as u64))
             .map_err(io())?;
-        self.take_lock(&**file, path, files)?;
+        lock_file(&**file, path, files, self.lock_kind())?;
         let file = replacement.persist(Existing::Refuse).map_err(|failure| io()(failure.error))?;
         Ok((file, Opened { header, seals, copy: 0, other_is_stale: false }))
     }

@@ -7,7 +7,7 @@
 //!   opened again, because nobody knows what the disk holds.
 
 use std::mem;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::seal::{GroupInfo, GroupSealer};
 use super::{Durability, Position, Seals};
@@ -24,13 +24,13 @@ use crate::vfs::File;
 
 /// What the log did since it was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LogCounters {
+pub(crate) struct LogCounters {
     /// Commits written or, with [`Durability::Buffered`], taken.
-    pub commits: u64,
+    pub(crate) commits: u64,
     /// Groups that the commits went into.
-    pub groups: u64,
+    pub(crate) groups: u64,
     /// Syncs of the log.
-    pub syncs: u64,
+    pub(crate) syncs: u64,
 }
 
 /// A log that is open for writing.
@@ -125,10 +125,6 @@ impl Log {
 
     pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
     }
 
     /// Behind the last group that the system has taken.
