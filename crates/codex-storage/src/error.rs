@@ -178,7 +178,7 @@ pub enum Damage {
     #[error("neither copy of the header is intact")]
     NoHeader,
     /// The chosen header copy fails its authentication code.
-    #[error("the header does not authenticate")]
+    #[error("the header is not as it was written")]
     HeaderAuthentication(#[source] OpenError),
     /// The two header copies claim the same generation and differ.
     #[error("the two copies of the header have one generation and differ")]

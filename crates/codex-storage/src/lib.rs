@@ -42,7 +42,7 @@ pub use group::Pending;
 pub use log::Durability;
 pub use open::OpenOptions;
 pub use prefix::Prefix;
-pub use recovery::Recovery;
+pub use recovery::{Recovery, recorded_floor};
 pub use stats::Stats;
 pub use table::{Group, Outcome, Totals};
 pub use verify::Report;

@@ -7,12 +7,12 @@ use codex_crypto::{Aes256GcmSealer, KeySlot, PlaintextSealer, Suite, Unlock};
 use crate::error::{Damage, Result, StorageError};
 use crate::files::Files;
 use crate::format::VERSION;
-use crate::format::header::{self, BLOCK_LEN, Block, Header, NoChoice};
+use crate::format::header::{self, BLOCK_LEN, Block, Floor, Header, NoChoice};
 use crate::log::scan::{Found, LogFile, Scanned, acknowledged_beyond, scan};
 use crate::log::{Position, Seals};
 use crate::sync::Arc;
 use crate::vfs::replace::{Existing, Replacement};
-use crate::vfs::{File, Vfs};
+use crate::vfs::{Access, File, FileKind, Vfs};
 
 /// What opening found and did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -229,3 +229,14 @@ pub(crate) fn last_nonzero(log: LogFile<'_>, from: u64, to: u64) -> Result<Optio
 
 /// Files are copied in pieces of this many bytes.
 const COPY_LEN: usize = 1 << 20;
+
+/// The floor that the database at `path` records, not authenticated: good for telling whether a backup is
+/// current, and nothing else. `None` where no database stands.
+pub fn recorded_floor(vfs: &dyn Vfs, path: &Path) -> Result<Option<Floor>> {
+    if vfs.kind(path).map_err(StorageError::io("look at", path))? != Some(FileKind::Regular) {
+        return Ok(None);
+    }
+    let file = vfs.open(path, Access::Read).map_err(StorageError::io("open", path))?;
+    let choice = header::choose(&read_blocks(&*file, path)?);
+    Ok(choice.ok().map(|choice| choice.header.floor))
+}

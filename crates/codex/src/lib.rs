@@ -1,1 +1,42 @@
-//! codex
+//! `CodexDB`: an embedded, encrypted, tamper-evident key-value database.
+//!
+//! Live data is served from memory; every commit is sealed, linked and on disk before it is acknowledged.
+//! [`Store`] is the database, [`Options`] says how it is opened, [`View`] is a consistent state to read.
+
+mod backup;
+mod batch;
+mod bytes;
+mod codec;
+mod error;
+mod options;
+mod range;
+mod report;
+mod store;
+mod value;
+mod view;
+
+pub use codex_crypto::{EncryptionKey, Unlock};
+pub use codex_storage::{Durability, Mode};
+
+pub use backup::{Backup, RestoreOptions, restore};
+pub use batch::Batch;
+pub use bytes::Bytes;
+pub use codec::Codec;
+pub use error::{Error, ErrorKind, Result};
+pub use options::{BackupPolicy, Options};
+pub use range::KeyRange;
+pub use report::{Head, Report, Stats};
+pub use store::{Commit, Pending, Store};
+pub use value::Compression;
+pub use view::{Entries, Entry, Range, View};
+
+/// Longest key, in bytes.
+pub const KEY_LEN_MAX: usize = codex_storage::KEY_LEN_MAX;
+/// Longest encoded value, in bytes.
+pub const VALUE_LEN_MAX: usize = codex_storage::USER_VALUE_LEN_MAX;
+/// Longest batch, in bytes of keys and values.
+pub const BATCH_LEN_MAX: u64 = codex_storage::BATCH_LEN_MAX;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -51,6 +51,17 @@ pub trait Vfs: Debug + Send + Sync {
     fn resolve(&self, path: &Path) -> io::Result<PathBuf>;
 }
 
+/// The folder that `path` lies in; the current one (`.`) where `path` is a bare name, and the root for
+/// the root.
+#[must_use]
+pub fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        None => path,
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+    }
+}
+
 /// An open file. All methods take an offset: there is no cursor to share.
 pub trait File: Debug + Send + Sync {
     /// Length of the file, in bytes.

@@ -1,125 +1,154 @@
-//! The one way in which a file is created or replaced: write a temporary, sync it, rename it, sync the folder.
+//! The one way in which a file is created or replaced: temporary, sync, rename, sync of the folder.
+//!
+//! At every instant the target's name leads to the whole old file or the whole new one. The name of a
+//! temporary, `.<target name>.tmp-<16 hexadecimal digits>`, says whose it is: one that a crash left is
+//! removed by whoever next opens the same target for writing ([`remove_temporaries`]). Callers hold
+//! their target's lock, so that there is one writer of temporaries per target.
 
-use std::ffi::OsStr;
+use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{File, Vfs};
+use super::{File, FileKind, Vfs, directory_of};
 use crate::sync::Arc;
 
-/// What to do about a file that stands at the target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Existing {
-    /// It is replaced.
-    Replace,
-    /// It is left, and [`Replacement::persist`] fails with [`io::ErrorKind::AlreadyExists`]. The check comes
-    /// before the rename; who must exclude other processes holds the target's lock.
-    Refuse,
-}
-
-/// A file under a temporary name beside its target. Removed when dropped, unless it was persisted.
+/// A file being written under a temporary name in the target's folder; removed on drop unless persisted.
 #[derive(Debug)]
 pub struct Replacement {
     vfs: Arc<dyn Vfs>,
     target: PathBuf,
-    temporary: PathBuf,
     file: Arc<dyn File>,
-    persisted: bool,
-}
-
-/// Why a file was not put in place.
-#[derive(Debug, thiserror::Error)]
-#[error("the file was not put in place")]
-pub struct PersistError {
-    /// What failed.
-    #[source]
-    pub error: io::Error,
-    /// The rename was done, and its folder could not be synced: after a crash either file may stand there.
-    pub renamed: bool,
-}
-
-impl From<PersistError> for io::Error {
-    fn from(failure: PersistError) -> Self {
-        failure.error
-    }
+    temporary: Temporary,
 }
 
 impl Replacement {
-    /// An empty file beside `target`, named `.TARGET.tmp-` and 16 random digits.
+    /// Creates the temporary, empty. The target's folder must exist.
     pub fn create(vfs: &Arc<dyn Vfs>, target: &Path) -> io::Result<Self> {
-        let random = codex_crypto::random::bytes::<8>().map_err(io::Error::other)?;
-        let mut name = temporary_prefix(target)?;
-        name.push(format!("{:016x}", u64::from_le_bytes(random)));
-        let temporary = target.with_file_name(name);
-        let file = vfs.create_new(&temporary)?;
-        Ok(Self { vfs: vfs.clone(), target: target.to_path_buf(), temporary, file, persisted: false })
+        let mut name = prefix(target)?;
+        let random = codex_crypto::random::bytes::<RANDOM_LEN>().map_err(io::Error::other)?;
+        name.push(hexadecimal(random));
+        let path = directory_of(target).join(name);
+        let file = vfs.create_new(&path)?;
+        let temporary = Temporary { vfs: Arc::clone(vfs), path, stands: true };
+        Ok(Self { vfs: Arc::clone(vfs), target: target.to_path_buf(), file, temporary })
     }
 
-    /// The file.
+    /// The temporary, to be written.
     #[must_use]
     pub fn file(&self) -> &Arc<dyn File> {
         &self.file
     }
 
-    /// Its temporary path.
+    /// Where the temporary is.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.temporary
+        &self.temporary.path
     }
 
-    /// Gives the file its name. It is durable, content and name, when this returns.
-    pub fn persist(mut self, existing: Existing) -> Result<Arc<dyn File>, PersistError> {
-        let before = |error| PersistError { error, renamed: false };
-        self.file.sync().map_err(before)?;
-        if existing == Existing::Refuse && self.vfs.kind(&self.target).map_err(before)?.is_some() {
-            return Err(before(io::ErrorKind::AlreadyExists.into()));
+    /// Gives the file its target's name, and returns it once content and name are durable.
+    ///
+    /// [`Existing::Refuse`] looks before it renames, and another process could create the target in
+    /// between: the lock that callers hold on their target keeps it out.
+    ///
+    /// # Errors
+    /// When the sync or the rename fails, or the target exists and must not, the temporary is removed
+    /// and the target stays what it was. When only the folder's sync fails, the target is the new file to
+    /// every program, but after a power loss may be the old one (or none) again: nothing may be
+    /// acknowledged in it. [`is_unsettled`] tells this error from the others.
+    pub fn persist(mut self, existing: Existing) -> io::Result<Arc<dyn File>> {
+        self.file.sync()?;
+        if existing == Existing::Refuse && self.vfs.kind(&self.target)?.is_some() {
+            return Err(io::ErrorKind::AlreadyExists.into());
         }
-        self.vfs.rename(&self.temporary, &self.target).map_err(before)?;
-        self.persisted = true;
-        // Without it a power loss may bring back the old name.
-        let folder = self.target.parent().unwrap_or(Path::new("."));
-        self.vfs.sync_directory(folder).map_err(|error| PersistError { error, renamed: true })?;
-        Ok(self.file.clone())
+        self.vfs.rename(&self.temporary.path, &self.target)?;
+        self.temporary.stands = false;
+        // Without this sync a power loss may bring back what the name meant before.
+        self.vfs
+            .sync_directory(directory_of(&self.target))
+            .map_err(|source| io::Error::new(source.kind(), Unsettled { target: self.target, source }))?;
+        Ok(self.file)
     }
 }
 
-impl Drop for Replacement {
-    fn drop(&mut self) {
-        if !self.persisted {
-            // What is left, because removing fails as well, goes at the next opening for writing.
-            let _ = self.vfs.remove(&self.temporary);
-        }
-    }
+/// What [`Replacement::persist`] does with a file that has the target's name already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// Replaces it.
+    Replace,
+    /// Fails with [`io::ErrorKind::AlreadyExists`].
+    Refuse,
 }
 
-/// Removes what interrupted replacements of `target` have left. Only for the holder of its exclusive lock.
+/// A file was renamed over its target, but the folder could not be synced: the source of such an
+/// [`io::Error`] of [`Replacement::persist`].
+#[derive(Debug, thiserror::Error)]
+#[error("cannot make the new name of {} durable", target.display())]
+pub struct Unsettled {
+    target: PathBuf,
+    source: io::Error,
+}
+
+/// Whether [`Replacement::persist`] failed after its rename, so that a power loss may still undo it.
+#[must_use]
+pub fn is_unsettled(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|source| source.is::<Unsettled>())
+}
+
+/// Removes what interrupted replacements of this target left, and says how many files that were. The
+/// removal is durable when this returns.
 pub fn remove_temporaries(vfs: &dyn Vfs, target: &Path) -> io::Result<usize> {
-    let folder = target.parent().unwrap_or(Path::new("."));
-    let prefix = temporary_prefix(target)?;
-    let mut count = 0;
-    for name in vfs.list(folder)? {
-        if is_temporary(&name, &prefix) {
-            vfs.remove(&folder.join(name))?;
-            count += 1;
+    let prefix = prefix(target)?;
+    let directory = directory_of(target);
+    let mut removed = 0;
+    for name in vfs.list(directory)? {
+        let path = directory.join(&name);
+        let ours = name.as_encoded_bytes().strip_prefix(prefix.as_encoded_bytes()).is_some_and(is_random_part);
+        if ours && vfs.kind(&path)? == Some(FileKind::Regular) {
+            vfs.remove(&path)?;
+            removed += 1;
         }
     }
-    if count > 0 {
-        vfs.sync_directory(folder)?;
+    if removed > 0 {
+        vfs.sync_directory(directory)?;
     }
-    Ok(count)
+    Ok(removed)
 }
 
-fn is_temporary(name: &OsStr, prefix: &OsStr) -> bool {
-    let digits = name.as_encoded_bytes().strip_prefix(prefix.as_encoded_bytes());
-    digits.is_some_and(|digits| {
-        digits.len() == 16 && digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
-    })
+/// The name of a temporary, which goes when its replacement does.
+#[derive(Debug)]
+struct Temporary {
+    vfs: Arc<dyn Vfs>,
+    path: PathBuf,
+    stands: bool,
 }
 
-fn temporary_prefix(target: &Path) -> io::Result<std::ffi::OsString> {
-    let name = target.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-    let mut prefix = std::ffi::OsString::from(".");
-    prefix.push(name);
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if self.stands {
+            // Nobody to tell; the next opening for writing tries again.
+            let _ = self.vfs.remove(&self.path);
+        }
+    }
+}
+
+/// What the names of all temporaries of `target` begin with.
+fn prefix(target: &Path) -> io::Result<OsString> {
+    let mut prefix = OsString::from(".");
+    prefix.push(target.file_name().ok_or(io::ErrorKind::InvalidInput)?);
     prefix.push(".tmp-");
     Ok(prefix)
 }
+
+fn hexadecimal(bytes: [u8; RANDOM_LEN]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a String takes any text");
+        text
+    })
+}
+
+fn is_random_part(text: &[u8]) -> bool {
+    text.len() == 2 * RANDOM_LEN && text.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+const RANDOM_LEN: usize = 8;

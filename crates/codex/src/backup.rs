@@ -1,0 +1,81 @@
+//! Backups of a store, and restore.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use codex_crypto::{EncryptionKey, Unlock};
+
+use crate::error::Result;
+
+/// One copy of the rotation beside a database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Backup {
+    /// Its number: 1 is the newest.
+    pub number: u32,
+    /// Where it is. It is a database, and opens by itself with the same key.
+    pub path: PathBuf,
+    /// Its length, in bytes.
+    pub bytes: u64,
+    /// When it was written.
+    pub modified: SystemTime,
+}
+
+impl From<codex_backup::Backup> for Backup {
+    fn from(backup: codex_backup::Backup) -> Self {
+        let modified = UNIX_EPOCH + Duration::from_nanos(backup.modified_ns);
+        Self { number: backup.number, path: backup.path, bytes: backup.bytes, modified }
+    }
+}
+
+/// How a backup is restored.
+#[derive(Debug, Default)]
+pub struct RestoreOptions {
+    overwrite: bool,
+    unlock: Option<Unlock>,
+}
+
+impl RestoreOptions {
+    /// Into a path where nothing stands, from a backup without encryption.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether a database at the target is replaced. It stands until the restored one has verified.
+    #[must_use]
+    pub fn overwrite(mut self, overwrite: bool) -> Self {
+        self.overwrite = overwrite;
+        self
+    }
+
+    /// The key that opens the backup.
+    #[must_use]
+    pub fn encryption_key(self, key: EncryptionKey) -> Self {
+        self.unlock(Unlock::from(key))
+    }
+
+    /// The passphrase that opens the backup.
+    #[must_use]
+    pub fn passphrase(self, passphrase: impl Into<String>) -> Self {
+        self.unlock(Unlock::passphrase(passphrase))
+    }
+
+    /// The key or passphrase, whichever it is.
+    #[must_use]
+    pub fn unlock(mut self, unlock: Unlock) -> Self {
+        self.unlock = Some(unlock);
+        self
+    }
+}
+
+/// Restores the backup at `source` to `target`, where nothing may stand unless
+/// [`RestoreOptions::overwrite`] is set. Every frame is verified before the target has its name; durable when this
+/// returns. The backup is left as it is.
+// By value, as the other options are given away: they hold a key.
+#[expect(clippy::needless_pass_by_value, reason = "the options hold a key, which is wiped with them")]
+pub fn restore(source: impl AsRef<Path>, target: impl AsRef<Path>, options: RestoreOptions) -> Result<()> {
+    let restoring = codex_backup::RestoreOptions { overwrite: options.overwrite, ..Default::default() };
+    codex_backup::restore(source.as_ref(), target.as_ref(), options.unlock.as_ref(), &restoring)?;
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! Changes that are committed together.
+
+use serde::Serialize;
+
+use crate::codec::Codec;
+use crate::error::Result;
+use crate::value::{Compression, Stored};
+
+/// Changes that take place together or not at all, in their order. Values are encoded as they are added, with
+/// JSON or the codec given, and compressed when the batch is committed.
+///
+/// A key that is out of bounds, or a batch that grows beyond 4 GiB, is reported by
+/// [`Store::commit`](crate::Store::commit), and nothing of the batch is written.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    changes: Vec<Change>,
+}
+
+#[derive(Clone)]
+enum Change {
+    Set { key: Box<[u8]>, codec: Codec, encoded: Vec<u8> },
+    Delete { key: Box<[u8]> },
+    Clear,
+}
+
+impl std::fmt::Debug for Change {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Set { .. } => "Set",
+            Self::Delete { .. } => "Delete",
+            Self::Clear => "Clear",
+        })
+    }
+}
+
+impl Batch {
+    /// A batch without changes.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds: `key` gets `value`, as JSON. On an error the batch is as before.
+    pub fn set(&mut self, key: impl AsRef<[u8]>, value: &(impl Serialize + ?Sized)) -> Result<()> {
+        self.set_with(Codec::Json, key, value)
+    }
+
+    /// Adds: `key` gets `value`, encoded with `codec`. On an error the batch is as before.
+    pub fn set_with(
+        &mut self,
+        codec: Codec,
+        key: impl AsRef<[u8]>,
+        value: &(impl Serialize + ?Sized),
+    ) -> Result<()> {
+        let encoded = codec.encode(value)?;
+        self.changes.push(Change::Set { key: key.as_ref().into(), codec, encoded });
+        Ok(())
+    }
+
+    /// Adds: `key` gets the bytes of `value` as they are.
+    pub fn set_bytes(&mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
+        let (key, encoded) = (key.as_ref().into(), value.as_ref().to_vec());
+        self.changes.push(Change::Set { key, codec: Codec::Raw, encoded });
+    }
+
+    /// Adds: `key` and its value go, if they are there.
+    pub fn delete(&mut self, key: impl AsRef<[u8]>) {
+        self.changes.push(Change::Delete { key: key.as_ref().into() });
+    }
+
+    /// Adds: everything goes that is there at this point of the batch.
+    pub fn clear(&mut self) {
+        self.changes.push(Change::Clear);
+    }
+
+    /// How many changes the batch has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.changes.len()
+    }
+
+    /// Whether the batch has no changes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// The batch as the storage layer takes it.
+    pub(crate) fn stored(self, compression: Compression) -> Result<codex_storage::Batch> {
+        let mut batch = codex_storage::Batch::new();
+        for change in self.changes {
+            match change {
+                Change::Set { key, codec, encoded } => {
+                    batch.set(&key, &Stored::new(codec, compression, &encoded)?.parts())?;
+                }
+                Change::Delete { key } => batch.delete(&key)?,
+                Change::Clear => batch.clear(),
+            }
+        }
+        Ok(batch)
+    }
+}

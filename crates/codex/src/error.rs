@@ -1,0 +1,174 @@
+//! The one error type of the library, and its eight kinds.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+
+use codex_backup::BackupError;
+use codex_crypto::KeyError;
+use codex_storage::StorageError;
+
+/// The result of everything in this crate that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What a caller does differently about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// A bad argument, a key or value out of bounds, the wrong mode, a value of another type, a closed store.
+    Validation,
+    /// The database or the backup does not exist.
+    NotFound,
+    /// The system refuses, or the store is open for reading only.
+    Permission,
+    /// The disk is full or fails. After a failed sync the store refuses writes until it is opened again.
+    Io,
+    /// No key, or one that does not open the database; the file is left untouched.
+    Encryption,
+    /// Damage or tampering.
+    Integrity,
+    /// The database is open elsewhere.
+    Concurrency,
+    /// A bug of ours.
+    Internal,
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// An error: its kind for programs, its message and causes for people.
+///
+/// No message holds a record key, a value, a passphrase or key material.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    cause: Cause,
+}
+
+#[derive(Debug)]
+enum Cause {
+    Message(&'static str),
+    Because(&'static str, Box<dyn StdError + Send + Sync>),
+    Storage(StorageError),
+    Backup(BackupError),
+    Key(KeyError),
+}
+
+impl Error {
+    /// What a caller does differently about it.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    pub(crate) fn validation(message: &'static str) -> Self {
+        Self { kind: ErrorKind::Validation, cause: Cause::Message(message) }
+    }
+
+    pub(crate) fn because(
+        kind: ErrorKind,
+        message: &'static str,
+        cause: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        Self { kind, cause: Cause::Because(message, cause.into()) }
+    }
+
+    fn inner(&self) -> Option<&(dyn StdError + 'static)> {
+        match &self.cause {
+            Cause::Message(_) | Cause::Because(..) => None,
+            Cause::Storage(error) => Some(error),
+            Cause::Backup(error) => Some(error),
+            Cause::Key(error) => Some(error),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.cause {
+            Cause::Message(message) | Cause::Because(message, _) => f.write_str(message),
+            Cause::Storage(error) => error.fmt(f),
+            Cause::Backup(error) => error.fmt(f),
+            Cause::Key(error) => error.fmt(f),
+        }
+    }
+}
+
+impl StdError for Error {
+    /// The next cause. The error of a lower layer speaks for this one, so it does not come again.
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match &self.cause {
+            Cause::Because(_, cause) => Some(&**cause),
+            _ => self.inner()?.source(),
+        }
+    }
+}
+
+impl From<StorageError> for Error {
+    fn from(error: StorageError) -> Self {
+        Self { kind: storage_kind(&error), cause: Cause::Storage(error) }
+    }
+}
+
+impl From<BackupError> for Error {
+    fn from(error: BackupError) -> Self {
+        let kind = match &error {
+            BackupError::TargetExists { .. } => ErrorKind::Validation,
+            BackupError::Read { source, .. } | BackupError::Write { source, .. } => io_kind(source),
+            BackupError::Verify { source, .. } | BackupError::Storage(source) => storage_kind(source),
+            _ => ErrorKind::Internal,
+        };
+        Self { kind, cause: Cause::Backup(error) }
+    }
+}
+
+impl From<KeyError> for Error {
+    fn from(error: KeyError) -> Self {
+        Self { kind: key_kind(&error), cause: Cause::Key(error) }
+    }
+}
+
+fn storage_kind(error: &StorageError) -> ErrorKind {
+    use StorageError as E;
+    match error {
+        E::KeyEmpty
+        | E::KeyTooLong { .. }
+        | E::ValueTooLong { .. }
+        | E::BatchTooLong
+        | E::Closed
+        | E::NotInMode { .. }
+        | E::NotADatabase { .. }
+        | E::UnsupportedVersion { .. }
+        | E::WrongMode { .. }
+        | E::NotEncrypted { .. }
+        | E::AlreadyExists { .. } => ErrorKind::Validation,
+        E::NotFound { .. } => ErrorKind::NotFound,
+        E::ReadOnly => ErrorKind::Permission,
+        E::Locked { .. } => ErrorKind::Concurrency,
+        E::KeyRequired { .. } | E::WrongKey { .. } => ErrorKind::Encryption,
+        E::Key { source, .. } => key_kind(source),
+        E::Damaged { .. } => ErrorKind::Integrity,
+        E::Io { source, .. } => io_kind(source),
+        E::OutcomeUnknown { .. } | E::WritesStopped { .. } | E::Seal(_) => ErrorKind::Io,
+        E::Shared(error) => storage_kind(error),
+        _ => ErrorKind::Internal,
+    }
+}
+
+fn key_kind(error: &KeyError) -> ErrorKind {
+    match error {
+        KeyError::Random(_) | KeyError::OutOfMemory { .. } => ErrorKind::Io,
+        KeyError::Hex | KeyError::EmptyPassphrase => ErrorKind::Validation,
+        _ => ErrorKind::Encryption,
+    }
+}
+
+fn io_kind(error: &io::Error) -> ErrorKind {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorKind::Permission,
+        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidFilename => ErrorKind::Validation,
+        _ => ErrorKind::Io,
+    }
+}

@@ -1,0 +1,381 @@
+//! The store: what most programs use, and nothing else.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use codex_storage::vfs::Vfs;
+use codex_storage::vfs::replace::Existing;
+use codex_storage::{Database, Outcome, Record, SequenceNumber};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::backup::Backup;
+use crate::batch::Batch;
+use crate::bytes::Bytes;
+use crate::codec::Codec;
+use crate::error::{Error, ErrorKind, Result};
+use crate::options::{BackupPolicy, Options};
+use crate::range::KeyRange;
+use crate::report::{Head, Report, Stats};
+use crate::value::{self, Compression, Stored};
+use crate::view::{Entries, Entry, Range, View};
+
+/// A database. Clones share it; the last one to be dropped closes it.
+///
+/// All methods may be called from any number of threads. A read never waits for the disk. With
+/// [`Durability::Sync`](crate::Durability::Sync), the default, a write is durable when its call returns.
+#[derive(Clone, Debug)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    database: Database,
+    codec: Codec,
+    compression: Compression,
+    backups: BackupPolicy,
+    vfs: Arc<dyn Vfs>,
+    /// Why the backup at opening failed.
+    backup_error: Mutex<Option<String>>,
+}
+
+/// A commit that took place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Commit {
+    /// Its sequence number: from 1, without gaps. If there was nothing to write, that of the last commit.
+    pub sequence: u64,
+}
+
+/// A commit in flight. It takes place whether or not it is waited for.
+#[derive(Debug)]
+#[must_use = "dropping it gives away the commit's result"]
+pub struct Pending(codex_storage::Pending<Outcome>);
+
+impl Pending {
+    /// Waits until the commit is decided.
+    pub fn wait(self) -> Result<Commit> {
+        committed(self.0.wait()?).map(|(commit, _)| commit)
+    }
+}
+
+impl Store {
+    /// Opens the database at `path` or creates it, in snapshot mode and without encryption:
+    /// `Options::new().open(path)`.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Options::new().open(path)
+    }
+
+    pub(crate) fn new(database: Database, options: &Options) -> Self {
+        let store = Self {
+            inner: Arc::new(Inner {
+                database,
+                codec: options.codec,
+                compression: options.compression,
+                backups: options.backups,
+                vfs: options.storage().vfs.clone(),
+                backup_error: Mutex::new(None),
+            }),
+        };
+        if !options.storage().read_only {
+            store.back_up_at_opening();
+        }
+        store
+    }
+
+    /// Sets `key` to `value`, encoded with the store's codec.
+    pub fn set(&self, key: impl AsRef<[u8]>, value: &(impl Serialize + ?Sized)) -> Result<()> {
+        self.set_with(self.inner.codec, key, value)
+    }
+
+    /// Sets `key` to `value`, encoded with `codec`.
+    pub fn set_with(
+        &self,
+        codec: Codec,
+        key: impl AsRef<[u8]>,
+        value: &(impl Serialize + ?Sized),
+    ) -> Result<()> {
+        self.set_encoded(codec, key.as_ref(), &codec.encode(value)?)
+    }
+
+    /// Sets `key` to the bytes of `value` as they are.
+    pub fn set_bytes(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
+        self.set_encoded(Codec::Raw, key.as_ref(), value.as_ref())
+    }
+
+    /// The value of a key as a `T`, whichever codec wrote it; `None` if the key is absent.
+    pub fn get<T: DeserializeOwned>(&self, key: impl AsRef<[u8]>) -> Result<Option<T>> {
+        self.get_entry(key)?.map(|entry| entry.decode()).transpose()
+    }
+
+    /// The encoded value of a key; `None` if the key is absent.
+    pub fn get_bytes(&self, key: impl AsRef<[u8]>) -> Result<Option<Bytes>> {
+        match self.record(key.as_ref()) {
+            Some((record, _)) => Ok(Some(value::encoded(&record)?.1)),
+            None => Ok(None),
+        }
+    }
+
+    /// The record of a key as it is stored; `None` if the key is absent.
+    pub fn get_entry(&self, key: impl AsRef<[u8]>) -> Result<Option<Entry>> {
+        self.record(key.as_ref()).map(|(record, _)| Entry::of(&record)).transpose()
+    }
+
+    /// Deletes a key; whether it was there.
+    pub fn delete(&self, key: impl AsRef<[u8]>) -> Result<bool> {
+        Ok(self.delete_many([key])? > 0)
+    }
+
+    /// Whether a key has a value.
+    pub fn has(&self, key: impl AsRef<[u8]>) -> Result<bool> {
+        Ok(self.inner.database.has(key.as_ref()))
+    }
+
+    /// All keys, sorted.
+    pub fn keys(&self) -> Result<Vec<Bytes>> {
+        self.range(..).map(|entry| entry.map(|(key, _)| key)).collect()
+    }
+
+    /// How many records there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        usize::try_from(self.inner.database.record_count()).expect("they are in memory")
+    }
+
+    /// Whether there are no records.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Deletes everything.
+    pub fn clear(&self) -> Result<()> {
+        let mut batch = codex_storage::Batch::new();
+        batch.clear();
+        self.commit_stored(batch).map(|_| ())
+    }
+
+    /// Commits a batch: all of it or nothing.
+    pub fn commit(&self, batch: Batch) -> Result<Commit> {
+        Ok(self.commit_stored(batch.stored(self.inner.compression)?)?.0)
+    }
+
+    /// Queues a batch and returns at once. It is committed whether or not the result is waited for; batches of one
+    /// thread keep their order. When 64 MiB are queued, this waits for room.
+    pub fn submit(&self, batch: Batch) -> Result<Pending> {
+        Ok(Pending(self.inner.database.submit(batch.stored(self.inner.compression)?)?))
+    }
+
+    /// Sets many keys in one commit.
+    pub fn set_many<'v, K, V>(&self, entries: impl IntoIterator<Item = (K, &'v V)>) -> Result<()>
+    where
+        K: AsRef<[u8]>,
+        V: Serialize + ?Sized + 'v,
+    {
+        let mut batch = codex_storage::Batch::new();
+        for (key, value) in entries {
+            let encoded = self.inner.codec.encode(value)?;
+            let stored = Stored::new(self.inner.codec, self.inner.compression, &encoded)?;
+            batch.set(key.as_ref(), &stored.parts())?;
+        }
+        self.commit_stored(batch).map(|_| ())
+    }
+
+    /// The values of many keys, in their order, all from one state.
+    pub fn get_many<T, I>(&self, keys: I) -> Result<Vec<Option<T>>>
+    where
+        T: DeserializeOwned,
+        I: IntoIterator,
+        I::Item: AsRef<[u8]>,
+    {
+        let view = self.view();
+        keys.into_iter().map(|key| view.get(key)).collect()
+    }
+
+    /// Deletes many keys in one commit; how many of them were there.
+    pub fn delete_many<I>(&self, keys: I) -> Result<usize>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<[u8]>,
+    {
+        let mut batch = codex_storage::Batch::new();
+        for key in keys {
+            batch.delete(key.as_ref())?;
+        }
+        let (_, removed) = self.commit_stored(batch)?;
+        Ok(usize::try_from(removed).expect("as many as the keys at most"))
+    }
+
+    /// Sets or deletes (`new` is `None`) a key if its encoded value is `expected` (`None`: if it is absent), in one
+    /// step; whether it did. A new value keeps the codec of the one that it replaces; of an absent one, it is raw.
+    pub fn compare_and_swap(
+        &self,
+        key: impl AsRef<[u8]>,
+        expected: Option<&[u8]>,
+        new: Option<&[u8]>,
+    ) -> Result<bool> {
+        let key = key.as_ref();
+        loop {
+            let current = self.record(key);
+            let mut codec = Codec::Raw;
+            let matches = match (&current, expected) {
+                (None, None) => true,
+                (Some((record, _)), Some(expected)) => {
+                    let (found, encoded) = value::encoded(record)?;
+                    codec = found;
+                    encoded == *expected
+                }
+                _ => false,
+            };
+            let mut batch = codex_storage::Batch::new();
+            match new {
+                Some(new) => batch.set(key, &Stored::new(codec, self.inner.compression, new)?.parts())?,
+                None => batch.delete(key)?,
+            }
+            if !matches {
+                return Ok(false);
+            }
+            batch.require(key, current.map(|(_, written_by)| written_by))?;
+            // On a conflict another writer has changed the key meanwhile, so somebody gets on.
+            if let Outcome::Committed { .. } = self.inner.database.commit(batch)? {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// The state as it is now, unaffected by later commits.
+    #[must_use]
+    pub fn view(&self) -> View {
+        View::new(self.inner.database.view())
+    }
+
+    /// [`View::range`] on a fresh view.
+    pub fn range(&self, range: impl KeyRange) -> Range {
+        self.view().range(range)
+    }
+
+    /// [`View::prefix`] on a fresh view.
+    pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Range {
+        self.view().prefix(prefix)
+    }
+
+    /// [`View::entries`] on a fresh view.
+    pub fn entries(&self, range: impl KeyRange) -> Entries {
+        self.view().entries(range)
+    }
+
+    /// The size and root of the Merkle log over all frames of the file. Kept elsewhere, it shows later whether the
+    /// database is a continuation of this state. Commits that a buffered store still holds are not in it yet.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        Head::from(self.inner.database.head())
+    }
+
+    /// Reads every byte of the file again, from the start. Any damage is an
+    /// [`Integrity`](ErrorKind::Integrity) error with its place.
+    pub fn verify(&self) -> Result<Report> {
+        Ok(Report::from(self.inner.database.verify()?))
+    }
+
+    /// Copies the database to `target`, where nothing may stand. The copy holds every commit that was acknowledged
+    /// before the call, is a database by itself, verified and durable when this returns; commits go on meanwhile.
+    pub fn backup(&self, target: impl AsRef<Path>) -> Result<()> {
+        let target = target.as_ref();
+        let prefix = self.inner.database.durable_prefix()?;
+        let resolved = self.inner.vfs.resolve(target).map_err(codex_storage::StorageError::io("find", target))?;
+        codex_backup::copy(&prefix, &self.inner.vfs, &resolved, Existing::Refuse)?;
+        Ok(())
+    }
+
+    /// Makes a new copy in the rotation beside the database, as many as [`Options::backups`] says.
+    pub fn rotate_backup(&self) -> Result<()> {
+        if self.inner.backups.keep == 0 {
+            return Err(Error::validation("no rotation is kept; open the store with BackupPolicy::keep"));
+        }
+        let prefix = self.inner.database.durable_prefix()?;
+        let files = self.inner.database.files();
+        codex_backup::rotate(&prefix, &self.inner.vfs, files, self.inner.backups.keep)?;
+        Ok(())
+    }
+
+    /// The rotation beside the database, newest first.
+    pub fn backups(&self) -> Result<Vec<Backup>> {
+        let backups = codex_backup::list(&*self.inner.vfs, self.inner.database.files())?;
+        Ok(backups.into_iter().map(Backup::from).collect())
+    }
+
+    /// Makes everything durable that was acknowledged.
+    pub fn flush(&self) -> Result<()> {
+        Ok(self.inner.database.flush()?)
+    }
+
+    /// Rewrites the file with what is live, while commits go on; snapshot mode only. A store does this by itself when
+    /// most of the file is superseded.
+    pub fn compact(&self) -> Result<()> {
+        Ok(self.inner.database.compact()?)
+    }
+
+    /// Figures of the store.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let backup_error = self.inner.backup_error.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Stats::new(self.inner.database.stats(), backup_error)
+    }
+
+    /// Closes the database for all clones: new writes get a [`Validation`](ErrorKind::Validation) error, commits in
+    /// flight end, and the locks are released when this returns. Views go on from memory. A second close is `Ok`.
+    pub fn close(&self) -> Result<()> {
+        Ok(self.inner.database.close()?)
+    }
+
+    fn record(&self, key: &[u8]) -> Option<(Record, SequenceNumber)> {
+        self.inner.database.get(key)
+    }
+
+    fn set_encoded(&self, codec: Codec, key: &[u8], encoded: &[u8]) -> Result<()> {
+        let stored = Stored::new(codec, self.inner.compression, encoded)?;
+        let mut batch = codex_storage::Batch::new();
+        batch.set(key, &stored.parts())?;
+        self.commit_stored(batch).map(|_| ())
+    }
+
+    fn commit_stored(&self, batch: codex_storage::Batch) -> Result<(Commit, u64)> {
+        committed(self.inner.database.commit(batch)?)
+    }
+
+    /// A copy for the rotation if the database has changed since the newest one. A failure stops nothing; it is
+    /// reported by [`Store::stats`].
+    fn back_up_at_opening(&self) {
+        if self.inner.backups.keep == 0 || self.is_unchanged_since_backup() {
+            return;
+        }
+        if let Err(error) = self.rotate_backup() {
+            let text = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source())
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(": ");
+            *self.inner.backup_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+        }
+    }
+
+    fn is_unchanged_since_backup(&self) -> bool {
+        let head = self.inner.database.head();
+        if head.size == 0 {
+            return true;
+        }
+        let newest = self.inner.database.files().backup(1);
+        let recorded = codex_storage::recorded_floor(&*self.inner.vfs, &newest);
+        recorded.is_ok_and(|floor| floor == Some(head))
+    }
+}
+
+fn committed(outcome: Outcome) -> Result<(Commit, u64)> {
+    match outcome {
+        Outcome::Committed { sequence, removed } => Ok((Commit { sequence: sequence.0 }, removed)),
+        Outcome::Conflict => {
+            let cause = "a commit without conditions had a conflict";
+            Err(Error::because(ErrorKind::Internal, "the commit was refused", cause))
+        }
+    }
+}
