@@ -94,10 +94,10 @@ pub(crate) fn put_in_place(
 ) -> Result<(), BackupError> {
     match replacement.persist(existing) {
         Ok(_) => Ok(()),
-        Err(failure) if failure.error.kind() == io::ErrorKind::AlreadyExists => {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             Err(BackupError::TargetExists { path: target.to_path_buf() })
         }
-        Err(failure) => Err(BackupError::write("put in place", target)(failure.error)),
+        Err(error) => Err(BackupError::write("put in place", target)(error)),
     }
 }
 

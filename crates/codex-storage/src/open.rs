@@ -158,7 +158,7 @@ impl OpenOptions {
             .and_then(|()| file.write_all_at(&block, BLOCK_LEN as u64))
             .map_err(io())?;
         lock_file(&**file, path, files, self.lock_kind())?;
-        let file = replacement.persist(Existing::Refuse).map_err(|failure| io()(failure.error))?;
+        let file = replacement.persist(Existing::Refuse).map_err(io())?;
         Ok((file, Opened { header, seals, copy: 0, other_is_stale: false }))
     }
 

@@ -65,7 +65,7 @@ impl Maintenance for CheckpointJob {
         std::io::Write::write_all(&mut sealer, &manifest).map_err(|error| sealer.explain(error))?;
         sealer.finish(&mut end, sequence)?;
         write_state(&self.view, kind, time_ns, &self.seals, &mut end, &mut buffer, &mut emit)?;
-        replacement.persist(Existing::Replace).map_err(|failure| io("put in place")(failure.error))?;
+        replacement.persist(Existing::Replace).map_err(io("put in place"))?;
         host.with_engine(&mut |engine| {
             engine.note_checkpoint(self.covers.offset);
             Ok(())

@@ -23,7 +23,7 @@ use crate::log::seal::{GroupInfo, GroupSealer};
 use crate::log::writer::{Log, LogParts};
 use crate::log::{Durability, Position, Seals};
 use crate::sync::Arc;
-use crate::vfs::replace::{Existing, Replacement};
+use crate::vfs::replace::{Existing, Replacement, is_unsettled};
 use crate::vfs::{File, Lock, Vfs};
 use crate::view::View;
 
@@ -134,12 +134,12 @@ impl Maintenance for Rewrite {
                     engine.replace_log(renewed);
                     Ok(())
                 }
-                Err(failure) if failure.renamed => {
+                Err(error) if is_unsettled(&error) => {
                     // After a crash either file may stand there; both hold everything that was
                     // acknowledged, but nothing more may be.
-                    Err(log.stop(io("make durable the rewrite of")(failure.error)))
+                    Err(log.stop(io("make durable the rewrite of")(error)))
                 }
-                Err(failure) => Err(io("put the new file in place of")(failure.error)),
+                Err(error) => Err(io("put the new file in place of")(error)),
             }
         })
     }

@@ -5,6 +5,7 @@
 //! removed by whoever next opens the same target for writing ([`remove_temporaries`]). Callers hold
 //! their target's lock, so that there is one writer of temporaries per target.
 
+use std::error::Error;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io;
@@ -92,7 +93,7 @@ pub struct Unsettled {
 /// Whether [`Replacement::persist`] failed after its rename, so that a power loss may still undo it.
 #[must_use]
 pub fn is_unsettled(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|source| source.is::<Unsettled>())
+    error.get_ref().is_some_and(<dyn Error + Send + Sync>::is::<Unsettled>)
 }
 
 /// Removes what interrupted replacements of this target left, and says how many files that were. The
