@@ -302,6 +302,8 @@ fn replacing_the_log_beside_commits_loses_none_of_them() {
         // A rewrite: what the old log holds is taken over under the I/O lock, then the engine writes elsewhere.
         core.with_engine(|engine| {
             let log = engine.disk.lock().unwrap().log.clone();
+            // What readers see is what the log holds, so that a view taken here is the state at the log's end.
+            assert_eq!(core.table().read().applied, log);
             renewed.lock().unwrap().log = log;
             engine.disk = renewed.clone();
             Ok(())
@@ -318,12 +320,23 @@ fn closing_waits_for_the_commits_in_flight_and_refuses_later_ones() {
     every_interleaving(|| {
         let (core, disk) = core(0);
         let writer = spawn_commit(&core, write(1));
-        core.drain();
-        let engine = core.take_engine().expect("closed once");
+        let accepted = core.submit(write(2), 1).unwrap();
+        let closer = {
+            let core = core.clone();
+            thread::spawn(move || {
+                core.drain();
+                core.take_engine().expect("closed once").last
+            })
+        };
+        let committed = writer.join().unwrap().is_ok();
+        // Where the writer did not take it along, somebody has been called to lead.
+        core.lead();
+        let last = closer.join().unwrap();
         let written = disk.lock().unwrap().log.clone();
-        assert_eq!(engine.last, written.len() as u64);
-        assert_eq!(writer.join().unwrap().is_ok(), written == [1]);
-        assert!(matches!(core.commit(write(2), 1), Err(StorageError::Closed)));
-        assert!(matches!(core.submit(write(3), 1), Err(StorageError::Closed)));
+        assert_eq!(last, written.len() as u64);
+        assert!(matches!(accepted.wait(), Ok(Outcome::Done(_))));
+        assert_eq!(committed, written.contains(&1));
+        assert!(matches!(core.commit(write(3), 1), Err(StorageError::Closed)));
+        assert!(matches!(core.submit(write(4), 1), Err(StorageError::Closed)));
     });
 }
