@@ -1,0 +1,468 @@
+//! The command line: which database, what unlocks it, and what to do with it.
+//!
+//! `docs/cli.md` describes all of it. A value or a record key may stand in any argument, so a usage
+//! error names options and commands only, never what was given to them.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind as ClapKind};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+use crate::exit::Failure;
+
+/// An encrypted, tamper-evident key-value database in one file.
+#[derive(Debug, Parser)]
+#[command(name = "codex", version, about, after_help = AFTER_HELP, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What goes with every command, before or behind its name.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Database")]
+pub(crate) struct Global {
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        help = "The database file; without it, what the variable CODEX_DB says"
+    )]
+    pub(crate) file: Option<PathBuf>,
+
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        help = "The database NAME in the home folder ($CODEX_HOME, else ~/.codex); without NAME, \"default\"",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "default"
+    )]
+    pub(crate) home: Option<String>,
+
+    /// What a new database keeps (default: snapshot); an existing one must agree
+    #[arg(long, global = true, value_enum, value_name = "MODE")]
+    pub(crate) mode: Option<Mode>,
+
+    /// Read the encryption key from this file: 64 hex digits, or base64 of 32 bytes
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+
+    /// Ask for the passphrase on the terminal
+    #[arg(long, global = true)]
+    pub(crate) passphrase: bool,
+
+    /// Read the passphrase from the first line of this file
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+
+    /// Print JSON: one object a line, errors too
+    #[arg(long, global = true, help_heading = "Output")]
+    pub(crate) json: bool,
+
+    /// Print no notes on standard error
+    #[arg(long, short, global = true, help_heading = "Output")]
+    pub(crate) quiet: bool,
+}
+
+/// What a database keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    /// Every commit, for ever
+    Ledger,
+    /// The current state
+    Snapshot,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Store a value under a key
+    Set(Set),
+    /// Print the value of a key
+    Get(Get),
+    /// Delete keys, all in one commit
+    Delete(Delete),
+    /// Exit with 0 if the key is there, with 1 if it is not
+    Has(Has),
+    /// Print keys, in order
+    Keys(Keys),
+    /// Print keys and values, in the order of the keys
+    Scan(Scan),
+    /// Print how many records there are
+    Count(Count),
+    /// Delete every record
+    Clear(Clear),
+    /// Apply operations from JSON Lines, all in one commit
+    Batch(Batch),
+    /// Store records from JSON Lines, in batches
+    Import(Import),
+    /// Write records as JSON Lines
+    Export(Export),
+    /// Check every byte of the file
+    Verify,
+    /// Print size and root of the Merkle log, to be kept elsewhere
+    Head,
+    /// Print what the database holds and needs
+    Stats,
+    /// Copy the database to a new file, verified
+    Backup(Backup),
+    /// List the rotated backups beside the database, newest first
+    Backups,
+    /// Make a database from a backup, verified
+    Restore(Restore),
+    /// Write a new encryption key to a new file
+    Keygen(Keygen),
+    /// See it all at work on real data, in a folder of its own
+    Tour(Tour),
+    /// Write until killed, and print the number of each acknowledged commit
+    #[command(hide = true)]
+    TourWriter,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Set {
+    /// The record's key
+    pub(crate) key: OsString,
+    /// The value as JSON; `-` reads it from standard input
+    #[arg(allow_negative_numbers = true)]
+    pub(crate) value: OsString,
+    /// Store the value's bytes exactly, not as JSON
+    #[arg(long)]
+    pub(crate) raw: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Get {
+    /// The record's key
+    pub(crate) key: OsString,
+    /// Write the value's bytes exactly, without a newline
+    #[arg(long)]
+    pub(crate) raw: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Delete {
+    /// The records' keys
+    #[arg(required = true, value_name = "KEY")]
+    pub(crate) keys: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Has {
+    /// The record's key
+    pub(crate) key: OsString,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Keys {
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    /// End each key with a zero byte, and write its bytes as they are
+    #[arg(short = '0', long = "null", conflicts_with = "json")]
+    pub(crate) null: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Scan {
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    /// End each key and each value with a zero byte, and write their bytes as they are
+    #[arg(short = '0', long = "null", conflicts_with = "json")]
+    pub(crate) null: bool,
+}
+
+/// Which records, and in which order.
+#[derive(Debug, Args)]
+pub(crate) struct Selection {
+    /// Only keys that begin with this
+    #[arg(long)]
+    pub(crate) prefix: Option<OsString>,
+    /// Only keys from this one on
+    #[arg(long, value_name = "KEY")]
+    pub(crate) from: Option<OsString>,
+    /// Only keys before this one
+    #[arg(long, value_name = "KEY")]
+    pub(crate) to: Option<OsString>,
+    /// From the last to the first
+    #[arg(long)]
+    pub(crate) reverse: bool,
+    /// At most this many
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) limit: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Count {
+    /// Only keys that begin with this
+    #[arg(long)]
+    pub(crate) prefix: Option<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Clear {
+    /// Say that every record shall go
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Batch {
+    /// The file with the operations; `-` is standard input
+    #[arg(default_value = "-")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// The file with the records; `-` is standard input
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// The new file; `-` is standard output
+    #[arg(default_value = "-")]
+    pub(crate) file: PathBuf,
+    /// Replace an existing file
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Backup {
+    /// The new file
+    pub(crate) target: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Restore {
+    /// The backup
+    pub(crate) source: PathBuf,
+    /// The new database file
+    pub(crate) target: PathBuf,
+    /// Replace an existing database
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Keygen {
+    /// The new file; `-` is standard output
+    #[arg(default_value = "codex.key")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Tour {
+    /// Keep the folder with all files of the tour
+    #[arg(long)]
+    pub(crate) keep: bool,
+}
+
+/// Reads the command line, or says what is wrong with it. `--help` and `--version` are an `Ok(Err(_))`:
+/// text for standard output.
+pub(crate) fn parse(words: Vec<OsString>) -> Result<Result<Cli, clap::Error>, Failure> {
+    match Cli::try_parse_from(name_of_home(words)) {
+        Ok(cli) => {
+            check(&cli.global)?;
+            Ok(Ok(cli))
+        }
+        Err(error) if !error.use_stderr() => Ok(Err(error)),
+        Err(error) => Err(usage(&error)),
+    }
+}
+
+/// `--home NAME` before the command becomes `--home=NAME`. A command's name or an option behind `--home`
+/// is no NAME; a database that is named like a command is written `--home=NAME`.
+fn name_of_home(words: Vec<OsString>) -> Vec<OsString> {
+    const WITH_VALUE: [&str; 4] = ["--file", "--mode", "--key-file", "--passphrase-file"];
+    let definition = Cli::command();
+    let is_command = |word: &OsStr| definition.get_subcommands().any(|command| word == command.get_name());
+
+    let mut joined = Vec::with_capacity(words.len());
+    let mut words = words.into_iter().peekable();
+    joined.extend(words.next());
+    while let Some(word) = words.next() {
+        let is_option = word.as_encoded_bytes().starts_with(b"-");
+        if !is_option || word == "--" {
+            joined.push(word);
+            break;
+        }
+        let takes_value = WITH_VALUE.iter().any(|option| word == *option);
+        let names_home = word == "--home"
+            && words
+                .peek()
+                .is_some_and(|next| !next.as_encoded_bytes().starts_with(b"-") && !is_command(next));
+        joined.push(word);
+        if let (true, Some(next)) = (names_home || takes_value, words.peek().cloned()) {
+            words.next();
+            if let (true, Some(home)) = (names_home, joined.last_mut()) {
+                home.push("=");
+                home.push(next);
+            } else {
+                joined.push(next);
+            }
+        }
+    }
+    joined.extend(words);
+    joined
+}
+
+/// What the definition above cannot say of options that stand before or behind the command.
+fn check(global: &Global) -> Result<(), Failure> {
+    if global.file.is_some() && global.home.is_some() {
+        return Err(Failure::validation("--file and --home name two databases").hint("give one of them"));
+    }
+    let sources = [global.key_file.is_some(), global.passphrase, global.passphrase_file.is_some()];
+    if sources.into_iter().filter(|given| *given).count() > 1 {
+        return Err(Failure::validation("--key-file, --passphrase and --passphrase-file exclude each other")
+            .hint("give the one that unlocks this database"));
+    }
+    Ok(())
+}
+
+/// A usage error in the command's own words: clap's would quote the argument.
+fn usage(error: &clap::Error) -> Failure {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        Some(ContextValue::Strings(texts)) => Some(texts.join(", ")),
+        _ => None,
+    };
+    // What a wrong word may be is decided here: an option's name, and nothing that was given to it.
+    let argument = text(ContextKind::InvalidArg).map_or_else(String::new, |argument| {
+        let name = argument.split(['=', ' ']).next().unwrap_or_default();
+        if name.starts_with('-') { name.to_owned() } else { String::new() }
+    });
+    let message = match error.kind() {
+        ClapKind::UnknownArgument if argument.is_empty() => "there is an argument too many".to_owned(),
+        ClapKind::UnknownArgument => "there is an option that this command does not know".to_owned(),
+        ClapKind::InvalidSubcommand => "there is no such command".to_owned(),
+        ClapKind::MissingSubcommand | ClapKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            "no command is given".to_owned()
+        }
+        ClapKind::MissingRequiredArgument => {
+            let missing = text(ContextKind::InvalidArg).unwrap_or_default();
+            format!("missing: {missing}")
+        }
+        ClapKind::InvalidValue if !argument.is_empty() => match text(ContextKind::ValidValue) {
+            Some(valid) if !valid.is_empty() => format!("{argument} takes one of: {valid}"),
+            _ => format!("{argument} needs a value"),
+        },
+        ClapKind::NoEquals => format!("{argument} takes its value behind an equals sign"),
+        ClapKind::ValueValidation if argument == "--limit" => "--limit takes a count".to_owned(),
+        ClapKind::ArgumentConflict => {
+            let other = text(ContextKind::PriorArg).unwrap_or_default();
+            format!("{argument} cannot be used with {other}")
+        }
+        ClapKind::InvalidUtf8 => "an option's value is not UTF-8".to_owned(),
+        _ if argument.is_empty() => "the arguments are not understood".to_owned(),
+        _ => format!("{argument} is not used rightly"),
+    };
+    let hint = match (text(ContextKind::SuggestedSubcommand), text(ContextKind::SuggestedArg)) {
+        (Some(suggested), _) | (None, Some(suggested)) => {
+            format!("perhaps {suggested} is meant; `codex --help` lists all commands and options")
+        }
+        _ if error.kind() == ClapKind::InvalidSubcommand => {
+            "`codex --help` lists all commands; a database in the home folder is named --home=NAME".to_owned()
+        }
+        _ => "`codex --help` lists all commands, `codex COMMAND --help` shows how one is used; \
+              a key or value that begins with `-` goes behind `--`"
+            .to_owned(),
+    };
+    Failure::validation(message).hint(hint)
+}
+
+const AFTER_HELP: &str = "\
+Encryption key: from --key-file, else from the variable CODEX_KEY (the same text), or a passphrase.
+A new database is encrypted if one of them is given.
+
+Exit codes:
+   0  done                              4  the disk is full or fails, other input or output
+   1  no such key, database or backup   5  no key, or not the key of this database
+   2  bad argument, input or file       6  damage or tampering
+   3  not permitted                     7  open in another process
+  70  an error of codex itself        141  the reader of the output has gone";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit::kind_of;
+    use codex::ErrorKind;
+
+    fn words(line: &str) -> Vec<OsString> {
+        std::iter::once("codex").chain(line.split(' ')).map(OsString::from).collect()
+    }
+
+    fn home(line: &str) -> Option<String> {
+        parse(words(line)).expect("the line is right").expect("the line is a command").global.home
+    }
+
+    fn refusal(line: &str) -> String {
+        let failure = parse(words(line)).expect_err("the line is wrong");
+        assert_eq!(kind_of(&failure), Some(ErrorKind::Validation));
+        failure.to_string()
+    }
+
+    #[test]
+    fn definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn home_takes_a_name_with_equals_sign_or_before_the_command() {
+        assert_eq!(home("--home=notes keys").as_deref(), Some("notes"));
+        assert_eq!(home("--home notes keys").as_deref(), Some("notes"));
+        assert_eq!(home("--json --home notes keys").as_deref(), Some("notes"));
+        assert_eq!(home("keys --home=notes").as_deref(), Some("notes"));
+        assert_eq!(home("--home=keys keys").as_deref(), Some("keys"));
+    }
+
+    #[test]
+    fn home_without_a_name_is_default_and_eats_no_command() {
+        assert_eq!(home("--home keys").as_deref(), Some("default"));
+        assert_eq!(home("--home --json keys").as_deref(), Some("default"));
+        assert_eq!(home("--mode ledger --home get keys").as_deref(), Some("default"));
+        assert_eq!(home("get --home keys").as_deref(), Some("default"));
+        assert_eq!(home("--file --home keys").as_deref(), None);
+    }
+
+    #[test]
+    fn negative_numbers_are_values() {
+        for value in ["-5", "-1.50", "-1e400", "-1e-5", "-"] {
+            let cli = parse(words(&format!("set key {value}"))).expect("right").expect("a command");
+            let Command::Set(set) = cli.command else { panic!("a set") };
+            assert_eq!(set.value, value);
+        }
+    }
+
+    #[test]
+    fn usage_errors_do_not_quote_what_was_given() {
+        for line in [
+            "set name s3cret s3cret",
+            "s3cret",
+            "set --s3cret=s3cret name 1",
+            "set name 1 --s3cret",
+            "set name -s3cret",
+            "--mode s3cret keys",
+            "--limit=s3cret keys",
+            "keys --limit s3cret",
+            "get",
+            "get name --json=s3cret",
+        ] {
+            assert!(!refusal(line).contains("s3cret"), "{line}: {}", refusal(line));
+        }
+    }
+
+    #[test]
+    fn options_that_exclude_each_other_are_refused_on_both_sides_of_the_command() {
+        refusal("--file a keys --home");
+        refusal("--key-file a keys --passphrase");
+        refusal("keys -0 --json");
+        refusal("--json keys -0");
+    }
+}
