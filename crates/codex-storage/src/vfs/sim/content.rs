@@ -147,10 +147,7 @@ impl Content {
     pub(super) fn after_power_loss(&self, mood: Mood, random: &mut Random) -> Self {
         let mut bytes = self.durable.clone();
         if let Some(change) = &self.length {
-            if random.one_in(2) || mood == Mood::Everything {
-                bytes.truncate(change.lowest);
-            }
-            let len = self.length_after_power_loss(change, mood, random);
+            let len = self.length_after_power_loss(change, mood, &mut bytes, random);
             bytes.resize(len, 0);
         }
         let first_lost = random.below(number(self.dirty.len()) + 1);
@@ -158,11 +155,10 @@ impl Content {
             let old = copy_of(&self.durable, *sector);
             let new = copy_of(&self.cached, *sector);
             let left = match mood {
-                Mood::Nothing => continue,
                 Mood::Everything => new,
                 Mood::Beginning if index < first_lost => new,
                 Mood::Beginning if index == first_lost => torn(&new, &old, random),
-                Mood::Beginning => continue,
+                Mood::Nothing | Mood::Beginning => continue,
                 Mood::Scattered { keep } => scattered(&old, between, new, keep, random),
             };
             paste(&mut bytes, *sector, &left);
@@ -170,8 +166,21 @@ impl Content {
         Self { previous: self.previous.clone(), ..Self::settled(bytes) }
     }
 
-    fn length_after_power_loss(&self, change: &LengthChange, mood: Mood, random: &mut Random) -> usize {
-        let (old, new) = (self.durable.len(), self.cached.len());
+    /// Chooses a length; where the file was cut since the last sync, also whether the cut reached `bytes`.
+    fn length_after_power_loss(
+        &self,
+        change: &LengthChange,
+        mood: Mood,
+        bytes: &mut Vec<u8>,
+        random: &mut Random,
+    ) -> usize {
+        let new = self.cached.len();
+        let cut = change.lowest < bytes.len();
+        let cut_kept = cut && (mood == Mood::Everything || mood != Mood::Nothing && random.one_in(2));
+        if cut_kept {
+            bytes.truncate(change.lowest);
+        }
+        let old = bytes.len();
         match mood {
             Mood::Nothing => old,
             Mood::Everything => new,
@@ -179,15 +188,12 @@ impl Content {
             Mood::Beginning | Mood::Scattered { .. } => match random.below(4) {
                 0 => old,
                 1 => new,
-                2 => {
-                    let choice = random.below(number(change.passed.len()));
-                    change.passed[index(choice)]
-                }
-                // Lengthened as the data arrived, sector after sector.
+                2 if cut_kept => new,
+                2 => change.passed[index(random.below(number(change.passed.len())))],
+                // The length follows the data as it arrives, sector after sector.
                 _ => {
                     let between = random.below(number(old.abs_diff(new)) + 1);
-                    let aligned = between - between % number(SECTOR_LEN);
-                    old.min(new) + index(aligned)
+                    old.min(new) + index(between - between % number(SECTOR_LEN))
                 }
             },
         }
@@ -219,10 +225,7 @@ impl Content {
     /// Lists a sector as written, keeping what it holds now if that was written since the last sync too.
     fn touch(&mut self, sector: u64) {
         let now = &self.cached;
-        self.dirty
-            .entry(sector)
-            .and_modify(|between| remember(between, copy_of(now, sector)))
-            .or_default();
+        self.dirty.entry(sector).and_modify(|between| remember(between, copy_of(now, sector))).or_default();
     }
 
     fn sync_length(&mut self) {
@@ -240,7 +243,7 @@ impl Content {
 
 /// One sector after a crash: as it was, as it became, as it was in between, torn, or never filled.
 fn scattered(old: &Sector, between: &[Sector], new: Sector, keep: u64, random: &mut Random) -> Sector {
-    let mut any = |random: &mut Random| match random.below(number(between.len()) + 2) {
+    let any = |random: &mut Random| match random.below(number(between.len()) + 2) {
         0 => old.clone(),
         1 => new.clone(),
         choice => between[index(choice - 2)].clone(),
@@ -355,6 +358,19 @@ mod tests {
         content.write(&[9; 10], 3000);
         content.sync();
         assert_eq!(content.durable, content.cached);
+    }
+
+    #[test]
+    fn what_was_written_and_cut_off_again_may_be_left() {
+        let mut content = Content::settled(vec![1; 512]);
+        content.write(&[2; 512], 0);
+        content.set_len(0);
+        let left = |seed| {
+            let mut random = Random::new(seed);
+            let mood = Mood::choose(&mut random);
+            content.after_power_loss(mood, &mut random)
+        };
+        assert!((0..500).any(|seed| left(seed).bytes() == [2; 512]));
     }
 
     #[test]
