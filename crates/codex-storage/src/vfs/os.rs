@@ -25,7 +25,9 @@ impl Vfs for OsVfs {
     fn kind(&self, path: &Path) -> io::Result<Option<FileKind>> {
         match fs::metadata(path) {
             Ok(metadata) => Ok(Some(kind_of(&metadata))),
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }
@@ -254,9 +256,7 @@ fn write_full(
 }
 
 #[cfg(unix)]
-use unix::{
-    create_directory, create_options, open_options, read_some, restrict, sync_directory, write_some,
-};
+use unix::{create_directory, create_options, open_options, read_some, restrict, sync_directory, write_some};
 
 #[cfg(unix)]
 mod unix {
@@ -395,3 +395,48 @@ const DIRECTORY_MODE: u32 = 0o700;
 
 /// As many links as Linux follows in one path (`path_resolution(7)`).
 const LINK_COUNT_MAX: u32 = 40;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interrupted_and_shortened_write_is_continued() {
+        let mut disk = vec![0; 10];
+        let mut calls = 0;
+        write_full(b"abcdefgh", 2, |part, offset| {
+            calls += 1;
+            if calls % 2 == 1 {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            let (start, len) = (usize::try_from(offset).unwrap(), part.len().min(3));
+            disk[start..start + len].copy_from_slice(&part[..len]);
+            Ok(len)
+        })
+        .unwrap();
+        assert_eq!(disk, b"\0\0abcdefgh");
+    }
+
+    #[test]
+    fn a_write_that_makes_no_progress_is_write_zero() {
+        let error = write_full(b"ab", 0, |_, _| Ok(0)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WriteZero);
+    }
+
+    #[test]
+    fn an_interrupted_and_shortened_read_is_continued_to_the_end() {
+        let mut target = [0; 8];
+        let mut calls = 0;
+        let len = read_full(&mut target, 5, |part, offset| {
+            calls += 1;
+            if calls == 2 {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            let left = usize::try_from(11 - offset).unwrap();
+            let len = left.min(part.len()).min(4);
+            part[..len].fill(b'x');
+            Ok(len)
+        });
+        assert_eq!((len.unwrap(), &target), (6, b"xxxxxx\0\0"));
+    }
+}

@@ -104,7 +104,8 @@ pub fn remove_temporaries(vfs: &dyn Vfs, target: &Path) -> io::Result<usize> {
     let mut removed = 0;
     for name in vfs.list(directory)? {
         let path = directory.join(&name);
-        let ours = name.as_encoded_bytes().strip_prefix(prefix.as_encoded_bytes()).is_some_and(is_random_part);
+        let ours =
+            name.as_encoded_bytes().strip_prefix(prefix.as_encoded_bytes()).is_some_and(is_random_part);
         if ours && vfs.kind(&path)? == Some(FileKind::Regular) {
             vfs.remove(&path)?;
             removed += 1;
