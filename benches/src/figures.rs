@@ -107,7 +107,10 @@ fn commit_cost(folder: &Path) {
             let before = append_loop(folder);
             let rate = rate(1, |_, number| store.set_bytes(format!("{number:016}"), VALUE).unwrap());
             let limit = f64::midpoint(before, append_loop(folder));
-            println!("durable set among {records} records, {mode}: {rate:.0}/s = {:.2} of the append loop", rate / limit);
+            println!(
+                "durable set among {records} records, {mode}: {rate:.0}/s = {:.2} of the append loop",
+                rate / limit
+            );
             drop(store);
             remove(&path);
         }
@@ -153,7 +156,10 @@ fn reads(folder: &Path) {
     let start = Instant::now();
     let mut bytes = 0;
     store.view().for_each(.., |key, value| bytes += key.len() + value.len()).unwrap();
-    println!("full scan with for_each: {:.2} M records/s, {bytes} bytes", 0.1 / start.elapsed().as_secs_f64());
+    println!(
+        "full scan with for_each: {:.2} M records/s, {bytes} bytes",
+        0.1 / start.elapsed().as_secs_f64()
+    );
     drop(store);
     remove(&path);
 }

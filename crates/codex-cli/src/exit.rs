@@ -180,9 +180,9 @@ impl From<codex::Error> for Failure {
             ErrorKind::Io => {
                 Some("what had been acknowledged is safe; free some space or check the disk, then try again")
             }
-            ErrorKind::Integrity => {
-                Some("the file was left as it is; keep a copy of it, then `codex restore` a backup to a new path")
-            }
+            ErrorKind::Integrity => Some(
+                "the file was left as it is; keep a copy of it, then `codex restore` a backup to a new path",
+            ),
             ErrorKind::Concurrency => Some("try again when the other process has closed the database"),
             ErrorKind::Internal => Some("this is a bug in codex: please report it with this message"),
             _ => None,

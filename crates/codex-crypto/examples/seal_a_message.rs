@@ -48,24 +48,15 @@ fn seal(message: &[u8], unlock: &Unlock) -> Result<Vec<u8>, Box<dyn Error>> {
 }
 
 fn open(block: &mut [u8], unlock: &Unlock) -> Result<Vec<u8>, Box<dyn Error>> {
-    let (header, message) = block
-        .split_at_mut_checked(HEADER_LEN)
-        .ok_or("not a sealed block")?;
+    let (header, message) = block.split_at_mut_checked(HEADER_LEN).ok_or("not a sealed block")?;
     let (id, rest) = header.split_first_chunk().ok_or("not a sealed block")?;
     let (slot, salt) = rest.split_first_chunk().ok_or("not a sealed block")?;
-    let (id, salt) = (
-        DatabaseId::from_bytes(*id),
-        Salt::from_bytes(salt.try_into()?),
-    );
+    let (id, salt) = (DatabaseId::from_bytes(*id), Salt::from_bytes(salt.try_into()?));
 
     let slot = KeySlot::decode(slot)?.ok_or("the key slot is empty")?;
-    let root = slot
-        .unwrap(unlock, id)?
-        .ok_or("the passphrase does not open the key slot")?;
+    let root = slot.unwrap(unlock, id)?.ok_or("the passphrase does not open the key slot")?;
     let sealer = Aes256GcmSealer::new(&root, id);
-    Ok(sealer
-        .open(Purpose::LogFrame, &salt, header, message)?
-        .to_vec())
+    Ok(sealer.open(Purpose::LogFrame, &salt, header, message)?.to_vec())
 }
 
 const HEADER_LEN: usize = DatabaseId::LEN + KeySlot::LEN + Salt::LEN;

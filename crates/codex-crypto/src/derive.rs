@@ -28,10 +28,7 @@ pub(crate) fn expand(prk: &hkdf::Prk, info: &[&[u8]]) -> Zeroizing<[u8; 32]> {
 
 /// A key for HMAC-SHA-256 (RFC 2104), derived for that purpose alone.
 pub(crate) fn hmac_key(prk: &hkdf::Prk, info: &[&[u8]]) -> RingKey<hmac::Key> {
-    RingKey::new(hmac::Key::new(
-        hmac::HMAC_SHA256,
-        expand(prk, info).as_slice(),
-    ))
+    RingKey::new(hmac::Key::new(hmac::HMAC_SHA256, expand(prk, info).as_slice()))
 }
 
 /// An AES-256-GCM key (NIST SP 800-38D) for one message: a frame's payload, or a root key in its
@@ -50,8 +47,8 @@ impl SingleUseKey {
     }
 
     fn from_bytes(bytes: &[u8; 32]) -> Self {
-        let key = aead::UnboundKey::new(&aead::AES_256_GCM, bytes)
-            .expect("AES-256 takes every 32 bytes as a key");
+        let key =
+            aead::UnboundKey::new(&aead::AES_256_GCM, bytes).expect("AES-256 takes every 32 bytes as a key");
         Self(aead::LessSafeKey::new(key))
     }
 
@@ -67,10 +64,7 @@ impl SingleUseKey {
             .seal_in_place_separate_tag(nonce_zero(), aead::Aad::from(associated_data), payload)
             // The one failure that `ring` names; its error holds nothing.
             .map_err(|_| SealError::PayloadTooLong { payload_len })?;
-        Ok(tag
-            .as_ref()
-            .try_into()
-            .expect("a tag of AES-GCM has 16 bytes"))
+        Ok(tag.as_ref().try_into().expect("a tag of AES-GCM has 16 bytes"))
     }
 
     /// Decrypts in place; `sealed` is ciphertext, then tag. Returns the payload.
@@ -81,10 +75,7 @@ impl SingleUseKey {
     ) -> Result<&'a mut [u8], OpenError> {
         let sealed_len = sealed.len();
         if sealed_len < Self::TAG_LEN {
-            return Err(OpenError::TooShort {
-                sealed_len,
-                tag_len: Self::TAG_LEN,
-            });
+            return Err(OpenError::TooShort { sealed_len, tag_len: Self::TAG_LEN });
         }
         self.0
             .open_in_place(nonce_zero(), aead::Aad::from(associated_data), sealed)
@@ -171,10 +162,7 @@ mod tests {
     #[test]
     fn expand_joins_the_parts_of_info() {
         let prk = extract(b"salt", b"secret");
-        assert_eq!(
-            expand(&prk, &[b"purpose", b"salt"]),
-            expand(&prk, &[b"purposesalt"])
-        );
+        assert_eq!(expand(&prk, &[b"purpose", b"salt"]), expand(&prk, &[b"purposesalt"]));
         assert_ne!(expand(&prk, &[b"purpose"]), expand(&prk, &[b"purposesalt"]));
     }
 
@@ -182,19 +170,14 @@ mod tests {
     #[test]
     fn hmac_gives_the_codes_of_rfc_4231() {
         let code = |key: &[u8], data: &[u8]| {
-            hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), data)
-                .as_ref()
-                .to_vec()
+            hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), data).as_ref().to_vec()
         };
         assert_eq!(
             code(b"Jefe", b"what do ya want for nothing?"),
             hex("5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843")
         );
         assert_eq!(
-            code(
-                &[0xAA; 131],
-                b"Test Using Larger Than Block-Size Key - Hash Key First"
-            ),
+            code(&[0xAA; 131], b"Test Using Larger Than Block-Size Key - Hash Key First"),
             hex("60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54")
         );
     }
@@ -214,15 +197,11 @@ mod tests {
     #[test]
     fn seal_gives_the_ciphertext_of_the_gcm_specification() {
         let mut nothing = [];
-        let tag = SingleUseKey::from_bytes(&[0; 32])
-            .seal(b"", &mut nothing)
-            .unwrap();
+        let tag = SingleUseKey::from_bytes(&[0; 32]).seal(b"", &mut nothing).unwrap();
         assert_eq!(tag.to_vec(), hex("530f8afbc74536b9a963b4f1c4cb738b"));
 
         let mut payload = [0; 16];
-        let tag = SingleUseKey::from_bytes(&[0; 32])
-            .seal(b"", &mut payload)
-            .unwrap();
+        let tag = SingleUseKey::from_bytes(&[0; 32]).seal(b"", &mut payload).unwrap();
         assert_eq!(payload.to_vec(), hex("cea7403d4d606b6e074ec5d3baf39d18"));
         assert_eq!(tag.to_vec(), hex("d0d1c8a799996bf0265b98b5d48ab919"));
     }
@@ -239,11 +218,7 @@ mod tests {
             "1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39",
         ));
         let tag = key
-            .seal_in_place_separate_tag(
-                nonce.unwrap(),
-                aead::Aad::from(&associated_data),
-                &mut payload,
-            )
+            .seal_in_place_separate_tag(nonce.unwrap(), aead::Aad::from(&associated_data), &mut payload)
             .unwrap();
         assert_eq!(
             payload,
@@ -259,10 +234,7 @@ mod tests {
     fn open_names_input_that_is_shorter_than_a_tag() {
         for sealed_len in 0..SingleUseKey::TAG_LEN {
             let key = SingleUseKey::from_bytes(&[0; 32]);
-            let error = OpenError::TooShort {
-                sealed_len,
-                tag_len: 16,
-            };
+            let error = OpenError::TooShort { sealed_len, tag_len: 16 };
             assert_eq!(key.open(b"", &mut vec![0; sealed_len]), Err(error));
         }
     }

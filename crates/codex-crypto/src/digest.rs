@@ -85,14 +85,8 @@ mod tests {
 
     /// The examples that NIST publishes for FIPS 180-4, and the empty message.
     const EXAMPLES: [(&[u8], &str); 3] = [
-        (
-            b"",
-            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
-        ),
-        (
-            b"abc",
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
-        ),
+        (b"", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+        (b"abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
         (
             b"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
             "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1",
@@ -111,11 +105,7 @@ mod tests {
         for (message, digest) in EXAMPLES {
             for split in 0..=message.len() {
                 let (start, end) = message.split_at(split);
-                assert_eq!(
-                    sha256(&[start, &[], end]).to_hex(),
-                    digest,
-                    "split at {split}"
-                );
+                assert_eq!(sha256(&[start, &[], end]).to_hex(), digest, "split at {split}");
             }
         }
     }

@@ -67,11 +67,7 @@ impl Passphrase {
 
     /// The bytes, unless there are none.
     pub(crate) fn as_bytes(&self) -> Result<&[u8], KeyError> {
-        if self.0.is_empty() {
-            Err(KeyError::EmptyPassphrase)
-        } else {
-            Ok(self.0.as_bytes())
-        }
+        if self.0.is_empty() { Err(KeyError::EmptyPassphrase) } else { Ok(self.0.as_bytes()) }
     }
 }
 
@@ -208,17 +204,11 @@ mod tests {
 
     #[test]
     fn generated_keys_and_ids_differ() {
-        let keys = [
-            EncryptionKey::generate().unwrap(),
-            EncryptionKey::generate().unwrap(),
-        ];
+        let keys = [EncryptionKey::generate().unwrap(), EncryptionKey::generate().unwrap()];
         assert_ne!(keys[0].as_bytes(), keys[1].as_bytes());
         let roots = [RootKey::generate().unwrap(), RootKey::generate().unwrap()];
         assert_ne!(roots[0].as_bytes(), roots[1].as_bytes());
-        assert_ne!(
-            DatabaseId::generate().unwrap(),
-            DatabaseId::generate().unwrap()
-        );
+        assert_ne!(DatabaseId::generate().unwrap(), DatabaseId::generate().unwrap());
     }
 
     #[test]
@@ -248,14 +238,8 @@ mod tests {
 
     #[test]
     fn passphrase_is_its_utf8_bytes() {
-        assert_eq!(
-            Passphrase::new(" pässword\n").as_bytes().unwrap(),
-            " pässword\n".as_bytes()
-        );
-        assert!(matches!(
-            Passphrase::new("").as_bytes(),
-            Err(KeyError::EmptyPassphrase)
-        ));
+        assert_eq!(Passphrase::new(" pässword\n").as_bytes().unwrap(), " pässword\n".as_bytes());
+        assert!(matches!(Passphrase::new("").as_bytes(), Err(KeyError::EmptyPassphrase)));
     }
 
     #[test]

@@ -65,9 +65,7 @@ impl Frontier {
     #[must_use]
     pub fn root(&self) -> Digest {
         let from_the_right = self.subtrees.iter().rev().copied();
-        from_the_right
-            .reduce(|right, left| node_hash(&left, &right))
-            .unwrap_or_else(|| sha256(&[]))
+        from_the_right.reduce(|right, left| node_hash(&left, &right)).unwrap_or_else(|| sha256(&[]))
     }
 
     /// The frontier as bytes: the size (`u64`, little-endian), then the digests of the full
@@ -84,9 +82,7 @@ impl Frontier {
     /// Reads what [`encode`](Self::encode) wrote, and nothing else: the number of digests must fit
     /// the size, and no byte may follow.
     pub fn decode(bytes: &[u8]) -> Result<Self, FrontierError> {
-        let (size, digests) = bytes
-            .split_first_chunk()
-            .ok_or(FrontierError::NoSize { got: bytes.len() })?;
+        let (size, digests) = bytes.split_first_chunk().ok_or(FrontierError::NoSize { got: bytes.len() })?;
         let size = u64::from_le_bytes(*size);
         if size > SIZE_MAX {
             return Err(FrontierError::SizeTooLarge { size });
@@ -95,16 +91,9 @@ impl Frontier {
         let full_subtrees = size.count_ones() as usize;
         if subtrees.len() != full_subtrees || !rest.is_empty() {
             let expected = size_of::<u64>() + full_subtrees * Digest::LEN;
-            return Err(FrontierError::Length {
-                size,
-                expected,
-                got: bytes.len(),
-            });
+            return Err(FrontierError::Length { size, expected, got: bytes.len() });
         }
-        Ok(Self {
-            size,
-            subtrees: subtrees.iter().copied().map(Digest::from_bytes).collect(),
-        })
+        Ok(Self { size, subtrees: subtrees.iter().copied().map(Digest::from_bytes).collect() })
     }
 }
 
@@ -125,16 +114,8 @@ mod tests {
 
     /// Leaves and roots of the reference tree of Certificate Transparency (RFC 6962, whose tree is
     /// that of RFC 9162), as its published test data has them.
-    const REFERENCE_LEAVES: [&str; 8] = [
-        "",
-        "00",
-        "10",
-        "2021",
-        "3031",
-        "40414243",
-        "5051525354555657",
-        "606162636465666768696a6b6c6d6e6f",
-    ];
+    const REFERENCE_LEAVES: [&str; 8] =
+        ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"];
     const REFERENCE_ROOTS: [&str; 9] = [
         "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
         "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
@@ -160,9 +141,7 @@ mod tests {
     }
 
     fn numbered_leaves(count: u64) -> Vec<Digest> {
-        (0..count)
-            .map(|number| leaf_hash(&[&number.to_le_bytes()]))
-            .collect()
+        (0..count).map(|number| leaf_hash(&[&number.to_le_bytes()])).collect()
     }
 
     fn frontier_of(leaves: &[Digest]) -> Frontier {
@@ -179,12 +158,7 @@ mod tests {
         assert_eq!(frontier.root().to_hex(), REFERENCE_ROOTS[0]);
         for (leaf, root) in REFERENCE_LEAVES.iter().zip(&REFERENCE_ROOTS[1..]) {
             frontier.append(leaf_hash(&[&hex(leaf)]));
-            assert_eq!(
-                frontier.root().to_hex(),
-                *root,
-                "with {} leaves",
-                frontier.size()
-            );
+            assert_eq!(frontier.root().to_hex(), *root, "with {} leaves", frontier.size());
         }
     }
 
@@ -193,11 +167,7 @@ mod tests {
         let leaves = numbered_leaves(300);
         let mut frontier = Frontier::new();
         for size in 0..leaves.len() {
-            assert_eq!(
-                frontier.root(),
-                tree_hash(&leaves[..size]),
-                "with {size} leaves"
-            );
+            assert_eq!(frontier.root(), tree_hash(&leaves[..size]), "with {size} leaves");
             assert_eq!(frontier.size(), u64::try_from(size).unwrap());
             frontier.append(leaves[size]);
         }
@@ -213,11 +183,7 @@ mod tests {
             for leaf in &leaves[size..] {
                 decoded.append(*leaf);
             }
-            assert_eq!(
-                decoded.root(),
-                tree_hash(&leaves),
-                "decoded at {size} leaves"
-            );
+            assert_eq!(decoded.root(), tree_hash(&leaves), "decoded at {size} leaves");
         }
     }
 
@@ -237,22 +203,14 @@ mod tests {
             let expected = if got < 8 {
                 FrontierError::NoSize { got }
             } else {
-                FrontierError::Length {
-                    size: 5,
-                    expected: bytes.len(),
-                    got,
-                }
+                FrontierError::Length { size: 5, expected: bytes.len(), got }
             };
             assert_eq!(Frontier::decode(&bytes[..got]), Err(expected));
         }
         for extra in [1, Digest::LEN] {
             let longer = [&bytes[..], &vec![0; extra]].concat();
             let (expected, got) = (bytes.len(), bytes.len() + extra);
-            let error = FrontierError::Length {
-                size: 5,
-                expected,
-                got,
-            };
+            let error = FrontierError::Length { size: 5, expected, got };
             assert_eq!(Frontier::decode(&longer), Err(error));
         }
     }
@@ -262,10 +220,7 @@ mod tests {
         for size in [SIZE_MAX + 1, u64::MAX] {
             let subtrees = usize::try_from(size.count_ones()).unwrap();
             let bytes = [&size.to_le_bytes()[..], &vec![0; subtrees * Digest::LEN]].concat();
-            assert_eq!(
-                Frontier::decode(&bytes),
-                Err(FrontierError::SizeTooLarge { size })
-            );
+            assert_eq!(Frontier::decode(&bytes), Err(FrontierError::SizeTooLarge { size }));
         }
         let bytes = [&SIZE_MAX.to_le_bytes()[..], &[0; Digest::LEN]].concat();
         let mut largest = Frontier::decode(&bytes).unwrap();
@@ -282,13 +237,7 @@ mod tests {
     fn leaf_node_and_origin_hash_the_same_bytes_differently() {
         let id = DatabaseId::from_bytes([7; 16]);
         let (left, right) = (Digest::from_bytes([7; 32]), Digest::from_bytes([8; 32]));
-        assert_ne!(
-            leaf_hash(&[left.as_bytes(), right.as_bytes()]),
-            node_hash(&left, &right)
-        );
-        assert_ne!(
-            leaf_hash(&[id.as_bytes(), right.as_bytes()]),
-            origin_leaf(id, &right)
-        );
+        assert_ne!(leaf_hash(&[left.as_bytes(), right.as_bytes()]), node_hash(&left, &right));
+        assert_ne!(leaf_hash(&[id.as_bytes(), right.as_bytes()]), origin_leaf(id, &right));
     }
 }

@@ -34,9 +34,7 @@ mod tests {
         let mut seen = [0u8; 37];
         for _ in 0..64 {
             let drawn = bytes::<37>().unwrap();
-            seen.iter_mut()
-                .zip(drawn)
-                .for_each(|(seen, drawn)| *seen |= drawn);
+            seen.iter_mut().zip(drawn).for_each(|(seen, drawn)| *seen |= drawn);
         }
         assert!(seen.iter().all(|&byte| byte != 0), "{seen:?}");
     }

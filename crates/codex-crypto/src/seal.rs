@@ -65,11 +65,7 @@ pub trait Sealer: fmt::Debug + Send + Sync {
 
     /// Checks, in constant time, that `code` is the authentication code over `block`.
     fn verify(&self, block: &[u8], code: &Digest) -> Result<(), OpenError> {
-        if self.authenticate(block) == *code {
-            Ok(())
-        } else {
-            Err(OpenError::Authentication)
-        }
+        if self.authenticate(block) == *code { Ok(()) } else { Err(OpenError::Authentication) }
     }
 }
 
@@ -164,11 +160,7 @@ impl Aes256GcmSealer {
         let prk = derive::extract(id.as_bytes(), root.as_bytes());
         let salt_key = derive::hmac_key(&prk, &[FRAME_SALT_LABEL]);
         let header_key = derive::hmac_key(&prk, &[HEADER_LABEL]);
-        Self {
-            prk,
-            salt_key,
-            header_key,
-        }
+        Self { prk, salt_key, header_key }
     }
 
     fn frame_key(&self, purpose: Purpose, salt: &Salt) -> SingleUseKey {
@@ -205,9 +197,7 @@ impl Sealer for Aes256GcmSealer {
         payload_start: usize,
     ) -> Result<(), SealError> {
         let payload = payload_of(buffer, payload_start)?;
-        let tag = self
-            .frame_key(purpose, salt)
-            .seal(associated_data, payload)?;
+        let tag = self.frame_key(purpose, salt).seal(associated_data, payload)?;
         // Only now may the buffer move as it grows: what a move leaves behind is ciphertext.
         buffer.extend_from_slice(&tag);
         Ok(())
@@ -252,12 +242,7 @@ impl PlaintextSealer {
     }
 
     fn tag(self, purpose: Purpose, associated_data: &[u8], payload: &[u8]) -> Digest {
-        sha256(&[
-            purpose.label(),
-            self.id.as_bytes(),
-            associated_data,
-            payload,
-        ])
+        sha256(&[purpose.label(), self.id.as_bytes(), associated_data, payload])
     }
 }
 
@@ -297,10 +282,8 @@ impl Sealer for PlaintextSealer {
         sealed: &'a mut [u8],
     ) -> Result<&'a mut [u8], OpenError> {
         let sealed_len = sealed.len();
-        let (payload, tag) = sealed.split_last_chunk_mut().ok_or(OpenError::TooShort {
-            sealed_len,
-            tag_len: Digest::LEN,
-        })?;
+        let (payload, tag) =
+            sealed.split_last_chunk_mut().ok_or(OpenError::TooShort { sealed_len, tag_len: Digest::LEN })?;
         if self.tag(purpose, associated_data, payload) == Digest::from_bytes(*tag) {
             Ok(payload)
         } else {
@@ -315,18 +298,11 @@ impl Sealer for PlaintextSealer {
 
 fn payload_of(buffer: &mut [u8], payload_start: usize) -> Result<&mut [u8], SealError> {
     let buffer_len = buffer.len();
-    buffer
-        .get_mut(payload_start..)
-        .ok_or(SealError::PayloadStart {
-            payload_start,
-            buffer_len,
-        })
+    buffer.get_mut(payload_start..).ok_or(SealError::PayloadStart { payload_start, buffer_len })
 }
 
 fn code_bytes(code: hmac::Tag) -> [u8; Digest::LEN] {
-    code.as_ref()
-        .try_into()
-        .expect("HMAC-SHA-256 yields 32 bytes")
+    code.as_ref().try_into().expect("HMAC-SHA-256 yields 32 bytes")
 }
 
 // No label is the beginning of another, so that what follows one cannot be read as the rest of a
@@ -352,10 +328,7 @@ mod tests {
     /// One sealer of each suite.
     fn sealers() -> [Box<dyn Sealer>; 2] {
         let root = RootKey::generate().unwrap();
-        [
-            Box::new(Aes256GcmSealer::new(&root, id(1))),
-            Box::new(PlaintextSealer::new(id(1))),
-        ]
+        [Box::new(Aes256GcmSealer::new(&root, id(1))), Box::new(PlaintextSealer::new(id(1)))]
     }
 
     fn seal(sealer: &dyn Sealer, purpose: Purpose, salt: &Salt, payload: &[u8]) -> Vec<u8> {
@@ -371,9 +344,7 @@ mod tests {
         header: &[u8],
         frame: &[u8],
     ) -> Result<Vec<u8>, OpenError> {
-        sealer
-            .open(purpose, salt, header, &mut frame.to_vec())
-            .map(|payload| payload.to_vec())
+        sealer.open(purpose, salt, header, &mut frame.to_vec()).map(|payload| payload.to_vec())
     }
 
     /// `N` bytes that count up from `start`.
@@ -409,9 +380,7 @@ mod tests {
         for sealer in sealers() {
             let salt = sealer.fresh_salt(HEADER).unwrap();
             let mut buffer = [HEADER, PAYLOAD].concat();
-            sealer
-                .seal(Purpose::LogFrame, &salt, HEADER, &mut buffer, HEADER.len())
-                .unwrap();
+            sealer.seal(Purpose::LogFrame, &salt, HEADER, &mut buffer, HEADER.len()).unwrap();
             let (header, frame) = buffer.split_at(HEADER.len());
             assert_eq!(header, HEADER);
             assert_eq!(frame, seal(&*sealer, Purpose::LogFrame, &salt, PAYLOAD));
@@ -445,19 +414,11 @@ mod tests {
                 let frame = seal(&*sealer, purpose, &salt, PAYLOAD);
                 for (bit, frame) in flipped(&frame) {
                     let opened = open(&*sealer, purpose, &salt, HEADER, &frame);
-                    assert_eq!(
-                        opened,
-                        Err(OpenError::Authentication),
-                        "bit {bit}, {sealer:?}"
-                    );
+                    assert_eq!(opened, Err(OpenError::Authentication), "bit {bit}, {sealer:?}");
                 }
                 for (bit, header) in flipped(HEADER) {
                     let opened = open(&*sealer, purpose, &salt, &header, &frame);
-                    assert_eq!(
-                        opened,
-                        Err(OpenError::Authentication),
-                        "bit {bit}, {sealer:?}"
-                    );
+                    assert_eq!(opened, Err(OpenError::Authentication), "bit {bit}, {sealer:?}");
                 }
             }
         }
@@ -471,10 +432,7 @@ mod tests {
             let mut frame = seal(&*sealer, Purpose::LogFrame, &salt, PAYLOAD);
             for sealed_len in 0..frame.len() {
                 let expected = if sealed_len < tag_len {
-                    OpenError::TooShort {
-                        sealed_len,
-                        tag_len,
-                    }
+                    OpenError::TooShort { sealed_len, tag_len }
                 } else {
                     OpenError::Authentication
                 };
@@ -525,8 +483,7 @@ mod tests {
 
     #[test]
     fn an_encrypted_frame_opens_only_under_its_root_key_and_salt() {
-        let [sealer, other] =
-            [(); 2].map(|()| Aes256GcmSealer::new(&RootKey::generate().unwrap(), id(1)));
+        let [sealer, other] = [(); 2].map(|()| Aes256GcmSealer::new(&RootKey::generate().unwrap(), id(1)));
         let salt = sealer.fresh_salt(HEADER).unwrap();
         let frame = seal(&sealer, Purpose::LogFrame, &salt, PAYLOAD);
         let opened = open(&other, Purpose::LogFrame, &salt, HEADER, &frame);
@@ -564,8 +521,7 @@ mod tests {
     #[test]
     fn salts_differ_by_header_and_root_key_should_the_system_repeat_its_random_bytes() {
         let random = [7; Salt::LEN];
-        let [sealer, other] =
-            [(); 2].map(|()| Aes256GcmSealer::new(&RootKey::generate().unwrap(), id(1)));
+        let [sealer, other] = [(); 2].map(|()| Aes256GcmSealer::new(&RootKey::generate().unwrap(), id(1)));
         let salt = sealer.salt_from(&random, HEADER);
         assert_eq!(salt, sealer.salt_from(&random, HEADER));
         assert_ne!(salt, other.salt_from(&random, HEADER));
@@ -574,10 +530,7 @@ mod tests {
         }
         // Without a key the salt is the random bytes; nothing is sealed under it.
         let plaintext = PlaintextSealer::new(id(1));
-        assert_ne!(
-            plaintext.fresh_salt(HEADER).unwrap(),
-            plaintext.fresh_salt(HEADER).unwrap()
-        );
+        assert_ne!(plaintext.fresh_salt(HEADER).unwrap(), plaintext.fresh_salt(HEADER).unwrap());
     }
 
     /// Computed by `tests/vectors/generate.py`; the other vectors are in `tests/vectors.rs`.
@@ -600,20 +553,12 @@ mod tests {
             assert_eq!(sealer.verify(HEADER, &code), Ok(()));
             for (bit, block) in flipped(HEADER) {
                 let verified = sealer.verify(&block, &code);
-                assert_eq!(
-                    verified,
-                    Err(OpenError::Authentication),
-                    "bit {bit}, {sealer:?}"
-                );
+                assert_eq!(verified, Err(OpenError::Authentication), "bit {bit}, {sealer:?}");
             }
             for (bit, code) in flipped(code.as_bytes()) {
                 let code = Digest::from_bytes(code.try_into().unwrap());
                 let verified = sealer.verify(HEADER, &code);
-                assert_eq!(
-                    verified,
-                    Err(OpenError::Authentication),
-                    "bit {bit}, {sealer:?}"
-                );
+                assert_eq!(verified, Err(OpenError::Authentication), "bit {bit}, {sealer:?}");
             }
         }
     }
@@ -644,9 +589,6 @@ mod tests {
     fn debug_of_a_sealer_shows_no_key() {
         let root = RootKey::generate().unwrap();
         let sealer = Aes256GcmSealer::new(&root, id(1));
-        assert_eq!(
-            format!("{sealer:?} {sealer:#?}"),
-            "Aes256GcmSealer(redacted) ".repeat(2).trim_end()
-        );
+        assert_eq!(format!("{sealer:?} {sealer:#?}"), "Aes256GcmSealer(redacted) ".repeat(2).trim_end());
     }
 }

@@ -51,25 +51,14 @@ impl KeySlot {
     ) -> Result<Self, KeyError> {
         let random = random::bytes()?;
         let (lock, prk) = match unlock {
-            Unlock::EncryptionKey(key) => (
-                Lock::EncryptionKey,
-                derive::extract(&random, key.as_bytes()),
-            ),
+            Unlock::EncryptionKey(key) => (Lock::EncryptionKey, derive::extract(&random, key.as_bytes())),
             Unlock::Passphrase(passphrase) => {
                 let salt = random::bytes()?;
                 let secret = argon2id(passphrase, &salt, cost)?;
-                (
-                    Lock::Passphrase { cost, salt },
-                    derive::extract(&random, secret.as_bytes()),
-                )
+                (Lock::Passphrase { cost, salt }, derive::extract(&random, secret.as_bytes()))
             }
         };
-        let mut slot = Self {
-            lock,
-            random,
-            commitment: commitment(&prk, id),
-            wrapped: [0; WRAPPED_LEN],
-        };
+        let mut slot = Self { lock, random, commitment: commitment(&prk, id), wrapped: [0; WRAPPED_LEN] };
         slot.wrapped = seal_root(root, wrapping_key(&prk, id), &slot.associated_data());
         Ok(slot)
     }
@@ -99,9 +88,7 @@ impl KeySlot {
             return Ok(None);
         }
         let mut sealed = Zeroizing::new(self.wrapped);
-        let Ok(opened) =
-            wrapping_key(&prk, id).open(&self.associated_data(), sealed.as_mut_slice())
-        else {
+        let Ok(opened) = wrapping_key(&prk, id).open(&self.associated_data(), sealed.as_mut_slice()) else {
             return Err(KeyError::SlotDamaged);
         };
         let mut root = SecretBytes::zeros();
@@ -151,11 +138,7 @@ impl KeySlot {
             },
             got => return Err(KeyError::UnknownSlotKind { got }),
         };
-        if bytes[KIND + 1..MEMORY_KIB]
-            .iter()
-            .chain(&bytes[RESERVED..])
-            .any(|&byte| byte != 0)
-        {
+        if bytes[KIND + 1..MEMORY_KIB].iter().chain(&bytes[RESERVED..]).any(|&byte| byte != 0) {
             return Err(KeyError::ReservedNotZero);
         }
         let random = array_at(bytes, RANDOM);
@@ -187,9 +170,7 @@ impl KeySlot {
 
 impl fmt::Debug for KeySlot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeySlot")
-            .field("lock", &self.lock)
-            .finish_non_exhaustive()
+        f.debug_struct("KeySlot").field("lock", &self.lock).finish_non_exhaustive()
     }
 }
 
@@ -215,24 +196,12 @@ pub struct PassphraseCost {
 impl PassphraseCost {
     /// The least that is accepted: 8 MiB, one pass, one lane. For tests; too cheap for a passphrase
     /// that protects something.
-    pub const MINIMUM: Self = Self {
-        memory_kib: 8 * 1024,
-        passes: 1,
-        lanes: 1,
-    };
+    pub const MINIMUM: Self = Self { memory_kib: 8 * 1024, passes: 1, lanes: 1 };
     /// 64 MiB, three passes, four lanes: the second recommended option of RFC 9106, section 4.
-    pub const RECOMMENDED: Self = Self {
-        memory_kib: 64 * 1024,
-        passes: 3,
-        lanes: 4,
-    };
+    pub const RECOMMENDED: Self = Self { memory_kib: 64 * 1024, passes: 3, lanes: 4 };
     /// The most that is accepted: 1 GiB, 16 passes, 16 lanes. Bounds what opening a damaged file
     /// can cost.
-    pub const MAXIMUM: Self = Self {
-        memory_kib: 1024 * 1024,
-        passes: 16,
-        lanes: 16,
-    };
+    pub const MAXIMUM: Self = Self { memory_kib: 1024 * 1024, passes: 16, lanes: 16 };
 
     /// A cost of `memory_kib` KiB, gone through `passes` times, in `lanes` lanes. (The lanes are
     /// computed one after the other: this crate starts no threads.) Each number must lie between
@@ -242,21 +211,11 @@ impl PassphraseCost {
             if (min..=max).contains(&got) {
                 Ok(got)
             } else {
-                Err(KeyError::CostOutOfBounds {
-                    parameter,
-                    got,
-                    min,
-                    max,
-                })
+                Err(KeyError::CostOutOfBounds { parameter, got, min, max })
             }
         };
         Ok(Self {
-            memory_kib: check(
-                "KiB",
-                memory_kib,
-                Self::MINIMUM.memory_kib,
-                Self::MAXIMUM.memory_kib,
-            )?,
+            memory_kib: check("KiB", memory_kib, Self::MINIMUM.memory_kib, Self::MAXIMUM.memory_kib)?,
             passes: check("passes", passes, Self::MINIMUM.passes, Self::MAXIMUM.passes)?,
             lanes: check("lanes", lanes, Self::MINIMUM.lanes, Self::MAXIMUM.lanes)?,
         })
@@ -292,10 +251,7 @@ impl Default for PassphraseCost {
 #[derive(Clone, PartialEq, Eq)]
 enum Lock {
     EncryptionKey,
-    Passphrase {
-        cost: PassphraseCost,
-        salt: [u8; 16],
-    },
+    Passphrase { cost: PassphraseCost, salt: [u8; 16] },
 }
 
 impl fmt::Debug for Lock {
@@ -307,19 +263,11 @@ impl fmt::Debug for Lock {
     }
 }
 
-fn argon2id(
-    passphrase: &Passphrase,
-    salt: &[u8; 16],
-    cost: PassphraseCost,
-) -> Result<SecretBytes, KeyError> {
+fn argon2id(passphrase: &Passphrase, salt: &[u8; 16], cost: PassphraseCost) -> Result<SecretBytes, KeyError> {
     let passphrase = passphrase.as_bytes()?;
-    let PassphraseCost {
-        memory_kib,
-        passes,
-        lanes,
-    } = cost;
-    let params = Params::new(memory_kib, passes, lanes, Some(SecretBytes::LEN))
-        .map_err(KeyError::Argon2id)?;
+    let PassphraseCost { memory_kib, passes, lanes } = cost;
+    let params =
+        Params::new(memory_kib, passes, lanes, Some(SecretBytes::LEN)).map_err(KeyError::Argon2id)?;
 
     // Our own memory: what the crate allocates itself it does not wipe, and without a way to fail
     // it aborts.
@@ -350,10 +298,7 @@ fn seal_root(root: &RootKey, key: SingleUseKey, associated_data: &[u8]) -> [u8; 
     let mut wrapped = [0; WRAPPED_LEN];
     let (root_key, tag) = wrapped.split_at_mut(SecretBytes::LEN);
     root_key.copy_from_slice(root.as_bytes());
-    tag.copy_from_slice(
-        &key.seal(associated_data, root_key)
-            .expect("AES-GCM seals 32 bytes"),
-    );
+    tag.copy_from_slice(&key.seal(associated_data, root_key).expect("AES-GCM seals 32 bytes"));
     wrapped
 }
 
@@ -362,9 +307,7 @@ fn u32_at(bytes: &[u8; KeySlot::LEN], offset: usize) -> u32 {
 }
 
 fn array_at<const N: usize>(bytes: &[u8; KeySlot::LEN], offset: usize) -> [u8; N] {
-    *bytes[offset..]
-        .first_chunk()
-        .expect("every field lies within the slot")
+    *bytes[offset..].first_chunk().expect("every field lies within the slot")
 }
 
 const EMPTY: u8 = 0;
@@ -436,10 +379,9 @@ mod tests {
     #[test]
     fn a_slot_opens_by_what_made_it() {
         let root = RootKey::generate().unwrap();
-        for (unlock, kind) in [
-            (encryption_key(1), SlotKind::EncryptionKey),
-            (passphrase(), SlotKind::Passphrase),
-        ] {
+        for (unlock, kind) in
+            [(encryption_key(1), SlotKind::EncryptionKey), (passphrase(), SlotKind::Passphrase)]
+        {
             let slot = KeySlot::wrap(&root, &unlock, ID, CHEAP).unwrap();
             assert_eq!(slot.kind(), kind);
             let decoded = KeySlot::decode(&slot.encode()).unwrap().unwrap();
@@ -464,11 +406,7 @@ mod tests {
             (&by_passphrase, passphrase(), OTHER_ID),
         ] {
             let opened = slot.unwrap(&unlock, id);
-            assert!(
-                matches!(opened, Ok(None)),
-                "{:?}, {id:?}: {opened:?}",
-                slot.kind()
-            );
+            assert!(matches!(opened, Ok(None)), "{:?}, {id:?}: {opened:?}", slot.kind());
         }
     }
 
@@ -476,14 +414,8 @@ mod tests {
     #[test]
     fn an_encryption_key_does_not_run_argon2id() {
         let root = RootKey::generate().unwrap();
-        let mut bytes = KeySlot::wrap(&root, &passphrase(), ID, CHEAP)
-            .unwrap()
-            .encode();
-        let PassphraseCost {
-            memory_kib,
-            passes,
-            lanes,
-        } = PassphraseCost::MAXIMUM;
+        let mut bytes = KeySlot::wrap(&root, &passphrase(), ID, CHEAP).unwrap().encode();
+        let PassphraseCost { memory_kib, passes, lanes } = PassphraseCost::MAXIMUM;
         for (offset, value) in [(MEMORY_KIB, memory_kib), (PASSES, passes), (LANES, lanes)] {
             bytes[offset..offset + 4].copy_from_slice(&value.to_le_bytes());
         }
@@ -501,10 +433,7 @@ mod tests {
         for unlock in [encryption_key(1), passphrase()] {
             let slot = KeySlot::wrap(&root, &unlock, ID, CHEAP).unwrap();
             let opened = slot.unwrap(&empty, ID);
-            assert!(
-                matches!(opened, Err(KeyError::EmptyPassphrase)),
-                "{opened:?}"
-            );
+            assert!(matches!(opened, Err(KeyError::EmptyPassphrase)), "{opened:?}");
         }
     }
 
@@ -527,13 +456,8 @@ mod tests {
     #[test]
     fn a_flipped_byte_never_opens_a_key_slot() {
         let root = RootKey::generate().unwrap();
-        let bytes = KeySlot::wrap(&root, &encryption_key(1), ID, CHEAP)
-            .unwrap()
-            .encode();
-        assert_eq!(
-            opened_bytes(&bytes, &encryption_key(1)),
-            Opened::Root(*root.as_bytes())
-        );
+        let bytes = KeySlot::wrap(&root, &encryption_key(1), ID, CHEAP).unwrap().encode();
+        assert_eq!(opened_bytes(&bytes, &encryption_key(1)), Opened::Root(*root.as_bytes()));
         for offset in 0..KeySlot::LEN {
             for flip in 1..=u8::MAX {
                 let mut bytes = bytes;
@@ -556,13 +480,8 @@ mod tests {
     #[test]
     fn a_flipped_byte_never_opens_a_passphrase_slot() {
         let root = RootKey::generate().unwrap();
-        let bytes = KeySlot::wrap(&root, &passphrase(), ID, CHEAP)
-            .unwrap()
-            .encode();
-        assert_eq!(
-            opened_bytes(&bytes, &passphrase()),
-            Opened::Root(*root.as_bytes())
-        );
+        let bytes = KeySlot::wrap(&root, &passphrase(), ID, CHEAP).unwrap().encode();
+        assert_eq!(opened_bytes(&bytes, &passphrase()), Opened::Root(*root.as_bytes()));
         for offset in 0..KeySlot::LEN {
             let mut bytes = bytes;
             bytes[offset] ^= 2;
@@ -597,45 +516,26 @@ mod tests {
     fn a_lowered_cost_does_not_open_the_slot() {
         let root = RootKey::generate().unwrap();
         let cost = PassphraseCost::new(8 * 1024 + 8, 2, 2).unwrap();
-        let bytes = KeySlot::wrap(&root, &passphrase(), ID, cost)
-            .unwrap()
-            .encode();
-        assert_eq!(
-            opened_bytes(&bytes, &passphrase()),
-            Opened::Root(*root.as_bytes())
-        );
+        let bytes = KeySlot::wrap(&root, &passphrase(), ID, cost).unwrap().encode();
+        assert_eq!(opened_bytes(&bytes, &passphrase()), Opened::Root(*root.as_bytes()));
         for (offset, lower) in [(MEMORY_KIB, 8 * 1024u32), (PASSES, 1), (LANES, 1)] {
             let mut bytes = bytes;
             bytes[offset..offset + 4].copy_from_slice(&lower.to_le_bytes());
-            assert_eq!(
-                opened_bytes(&bytes, &passphrase()),
-                Opened::NotByThis,
-                "at {offset}"
-            );
+            assert_eq!(opened_bytes(&bytes, &passphrase()), Opened::NotByThis, "at {offset}");
         }
     }
 
     #[test]
     fn costs_are_bounded_both_ways() {
-        let PassphraseCost {
-            memory_kib,
-            passes,
-            lanes,
-        } = PassphraseCost::MAXIMUM;
+        let PassphraseCost { memory_kib, passes, lanes } = PassphraseCost::MAXIMUM;
         for (cost, refused) in [
             ((8 * 1024, 1, 1), None),
             ((memory_kib, passes, lanes), None),
             ((8 * 1024 - 1, 1, 1), Some(("KiB", 8 * 1024 - 1))),
             ((8 * 1024, 0, 1), Some(("passes", 0))),
             ((8 * 1024, 1, 0), Some(("lanes", 0))),
-            (
-                (memory_kib + 1, passes, lanes),
-                Some(("KiB", memory_kib + 1)),
-            ),
-            (
-                (memory_kib, passes + 1, lanes),
-                Some(("passes", passes + 1)),
-            ),
+            ((memory_kib + 1, passes, lanes), Some(("KiB", memory_kib + 1))),
+            ((memory_kib, passes + 1, lanes), Some(("passes", passes + 1))),
             ((memory_kib, passes, lanes + 1), Some(("lanes", lanes + 1))),
             ((u32::MAX, u32::MAX, u32::MAX), Some(("KiB", u32::MAX))),
         ] {
@@ -651,19 +551,14 @@ mod tests {
             assert_eq!(got, refused, "{cost:?}");
         }
         assert_eq!(PassphraseCost::default(), PassphraseCost::RECOMMENDED);
-        assert_eq!(
-            PassphraseCost::new(65_536, 3, 4).unwrap(),
-            PassphraseCost::RECOMMENDED
-        );
+        assert_eq!(PassphraseCost::new(65_536, 3, 4).unwrap(), PassphraseCost::RECOMMENDED);
     }
 
     /// Decoding alone refuses: nothing is left that Argon2id could be run with.
     #[test]
     fn decode_refuses_absurd_costs() {
         let root = RootKey::generate().unwrap();
-        let bytes = KeySlot::wrap(&root, &passphrase(), ID, CHEAP)
-            .unwrap()
-            .encode();
+        let bytes = KeySlot::wrap(&root, &passphrase(), ID, CHEAP).unwrap().encode();
         for offset in [MEMORY_KIB, PASSES, LANES] {
             for absurd in [0, u32::MAX] {
                 let mut bytes = bytes;
@@ -679,17 +574,11 @@ mod tests {
 
     #[test]
     fn decode_of_zeros_is_an_empty_slot() {
-        assert_eq!(
-            opened_bytes(&[0; KeySlot::LEN], &encryption_key(1)),
-            Opened::Empty
-        );
+        assert_eq!(opened_bytes(&[0; KeySlot::LEN], &encryption_key(1)), Opened::Empty);
         for offset in 1..KeySlot::LEN {
             let mut bytes = [0; KeySlot::LEN];
             bytes[offset] = 1;
-            assert_eq!(
-                opened_bytes(&bytes, &encryption_key(1)),
-                Opened::ReservedNotZero
-            );
+            assert_eq!(opened_bytes(&bytes, &encryption_key(1)), Opened::ReservedNotZero);
         }
     }
 
@@ -710,11 +599,7 @@ mod tests {
     #[test]
     fn argon2id_gives_the_tag_of_rfc_9106() {
         let mut params = ParamsBuilder::new();
-        params
-            .m_cost(32)
-            .t_cost(3)
-            .p_cost(4)
-            .data(AssociatedData::new(&[4; 12]).unwrap());
+        params.m_cost(32).t_cost(3).p_cost(4).data(AssociatedData::new(&[4; 12]).unwrap());
         let params = params.build().unwrap();
         let mut memory = vec![Block::new(); params.block_count()];
         let mut tag = [0; 32];

@@ -3,19 +3,16 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking too")]
 
 use codex_crypto::{
-    Aes256GcmSealer, DatabaseId, Digest, EncryptionKey, KeySlot, PlaintextSealer, Purpose, RootKey,
-    Salt, Sealer, Unlock, merkle,
+    Aes256GcmSealer, DatabaseId, Digest, EncryptionKey, KeySlot, PlaintextSealer, Purpose, RootKey, Salt,
+    Sealer, Unlock, merkle,
 };
 
 const LOG_FRAME: &str = "c8f2cae5f00dfa39bba435360893fc7aac3a8ce76e4e359bbbdb0e3116328758466922";
-const CHECKPOINT_FRAME: &str =
-    "6df1f0c94bb2112b9eb8a0cd9fbde2870edbf72189d52155d10f00cea637eeb1dcd494";
+const CHECKPOINT_FRAME: &str = "6df1f0c94bb2112b9eb8a0cd9fbde2870edbf72189d52155d10f00cea637eeb1dcd494";
 const HEADER_CODE: &str = "54b2e0067d1430de555965de9d7523e92f1b0b46a02226641a05a8ef3fc9cb84";
 const PLAINTEXT_LOG_TAG: &str = "d297500e0cc678454a1a626079fdb4e06a4ff10494399bcedc222226ce13403c";
-const PLAINTEXT_CHECKPOINT_TAG: &str =
-    "66009504b9affa29146ff21bb92cf31678d318665d5a142761e58ade6462b59f";
-const PLAINTEXT_HEADER_CODE: &str =
-    "b9c782759f6efcee87da9ecbc9decded83893d1cbdf547c22aa807cd35196259";
+const PLAINTEXT_CHECKPOINT_TAG: &str = "66009504b9affa29146ff21bb92cf31678d318665d5a142761e58ade6462b59f";
+const PLAINTEXT_HEADER_CODE: &str = "b9c782759f6efcee87da9ecbc9decded83893d1cbdf547c22aa807cd35196259";
 const ORIGIN_LEAF: &str = "1b8d1f7b137e7858940b7b932eaad9bb95b092bd4b35cc14f5049bc8c8ee1230";
 // Slots without the zeros at their end.
 const KEY_SLOT: &str = concat!(
@@ -57,9 +54,7 @@ fn root_key(slot: &str, unlock: &Unlock) -> RootKey {
     let mut bytes = hex(slot);
     bytes.resize(KeySlot::LEN, 0);
     let slot = KeySlot::decode(bytes.as_array().unwrap()).unwrap().unwrap();
-    slot.unwrap(unlock, database_id())
-        .unwrap()
-        .expect("the slot was made for this unlock")
+    slot.unwrap(unlock, database_id()).unwrap().expect("the slot was made for this unlock")
 }
 
 fn encryption_key() -> Unlock {
@@ -68,14 +63,9 @@ fn encryption_key() -> Unlock {
 
 fn assert_seals_as(sealer: &dyn Sealer, purpose: Purpose, expected: &[u8]) {
     let mut buffer = PAYLOAD.to_vec();
-    sealer
-        .seal(purpose, &salt(), HEADER, &mut buffer, 0)
-        .unwrap();
+    sealer.seal(purpose, &salt(), HEADER, &mut buffer, 0).unwrap();
     assert_eq!(buffer, expected);
-    assert_eq!(
-        sealer.open(purpose, &salt(), HEADER, &mut buffer).unwrap(),
-        PAYLOAD
-    );
+    assert_eq!(sealer.open(purpose, &salt(), HEADER, &mut buffer).unwrap(), PAYLOAD);
 }
 
 #[test]
@@ -99,10 +89,9 @@ fn header_code_is_an_hmac_under_a_key_of_its_own() {
 #[test]
 fn without_a_key_tags_and_header_codes_are_sha256() {
     let sealer = PlaintextSealer::new(database_id());
-    for (purpose, tag) in [
-        (Purpose::LogFrame, PLAINTEXT_LOG_TAG),
-        (Purpose::CheckpointFrame, PLAINTEXT_CHECKPOINT_TAG),
-    ] {
+    for (purpose, tag) in
+        [(Purpose::LogFrame, PLAINTEXT_LOG_TAG), (Purpose::CheckpointFrame, PLAINTEXT_CHECKPOINT_TAG)]
+    {
         assert_seals_as(&sealer, purpose, &[PAYLOAD, &hex(tag)].concat());
     }
     assert_eq!(sealer.authenticate(HEADER).to_hex(), PLAINTEXT_HEADER_CODE);
@@ -110,8 +99,5 @@ fn without_a_key_tags_and_header_codes_are_sha256() {
 
 #[test]
 fn origin_leaf_hashes_id_and_root_behind_a_two() {
-    assert_eq!(
-        merkle::origin_leaf(database_id(), &Digest::ZERO).to_hex(),
-        ORIGIN_LEAF
-    );
+    assert_eq!(merkle::origin_leaf(database_id(), &Digest::ZERO).to_hex(), ORIGIN_LEAF);
 }

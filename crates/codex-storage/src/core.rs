@@ -130,10 +130,8 @@ where
             self.announce(&queue);
             leads
         };
-        if !leads {
-            if let Wake::Decided(result) = ticket.wait() {
-                return result;
-            }
+        if !leads && let Wake::Decided(result) = ticket.wait() {
+            return result;
         }
         loop {
             let count = self.lead_group();
@@ -271,7 +269,10 @@ where
             }
             Err(error) => {
                 let error = Arc::new(error);
-                leader.tickets.drain(..).for_each(|ticket| ticket.decide(Err(StorageError::Shared(error.clone()))));
+                leader
+                    .tickets
+                    .drain(..)
+                    .for_each(|ticket| ticket.decide(Err(StorageError::Shared(error.clone()))));
             }
         }
         leader.finished = true;

@@ -101,7 +101,8 @@ impl Database {
     }
 
     pub(crate) fn start(parts: Parts) -> Result<Self> {
-        let Parts { engine, table, files, lock, recovery, mode, encrypted, read_only, durability, clock } = parts;
+        let Parts { engine, table, files, lock, recovery, mode, encrypted, read_only, durability, clock } =
+            parts;
         let signals = Arc::new(Signals::default());
         let pacing = LeaderPacing::new(clock.clone(), signals.clone(), durability);
         let core = Core::new(engine, Arc::new(RwLock::new(table)), pacing);
@@ -123,7 +124,9 @@ impl Database {
             None
         } else {
             let shared = shared.clone();
-            let started = thread::Builder::new().name("codex-background".into()).spawn(move || background::run(&shared));
+            let started = thread::Builder::new()
+                .name("codex-background".into())
+                .spawn(move || background::run(&shared));
             Some(started.map_err(StorageError::io("start a thread for", Path::new("the database")))?)
         };
         Ok(Self { shared, thread: Mutex::new(thread), lock: Mutex::new(lock) })

@@ -85,7 +85,9 @@ mod tests {
         let files = Files::of("/data/app.db".into());
         let number = |name: &str| files.backup_number(OsStr::new(name));
         assert_eq!(number("app.db.bak.12"), Some(12));
-        for other in ["app.db.bak.0", "app.db.bak.01", "app.db.bak.+1", "app.db.bak.", "x.db.bak.1", "app.db.bak.1x"] {
+        for other in
+            ["app.db.bak.0", "app.db.bak.01", "app.db.bak.+1", "app.db.bak.", "x.db.bak.1", "app.db.bak.1x"]
+        {
             assert_eq!(number(other), None, "{other}");
         }
     }

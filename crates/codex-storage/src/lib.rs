@@ -46,4 +46,8 @@ pub use recovery::{Recovery, recorded_floor};
 pub use stats::Stats;
 pub use table::{Group, Outcome, Totals};
 pub use verify::Report;
-pub use view::{Range, View};
+pub use view::{Bounds, Range, View};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

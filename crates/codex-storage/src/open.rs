@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use codex_crypto::{
-    Aes256GcmSealer, DatabaseId, Digest, Frontier, KeySlot, PassphraseCost, PlaintextSealer, RootKey, Suite, Unlock,
+    Aes256GcmSealer, DatabaseId, Digest, Frontier, KeySlot, PassphraseCost, PlaintextSealer, RootKey, Suite,
+    Unlock,
 };
 
 use crate::batch::{Operation, Record};
@@ -12,8 +13,8 @@ use crate::database::{Database, Parts};
 use crate::engine::LogEngine;
 use crate::error::{Result, StorageError};
 use crate::files::Files;
-use crate::format::header::{BLOCK_LEN, Floor, Header, LOG_START, SLOT_COUNT};
 use crate::format::frame::Kind;
+use crate::format::header::{BLOCK_LEN, Floor, Header, LOG_START, SLOT_COUNT};
 use crate::format::record::RecordBytes;
 use crate::format::{Mode, SequenceNumber};
 use crate::ledger::{LedgerEngine, checkpoint};
@@ -136,7 +137,8 @@ impl OpenOptions {
             None => (Suite::Plaintext, Seals { id, sealer: Arc::new(PlaintextSealer::new(id)) }),
             Some(unlock) => {
                 let root = RootKey::generate().map_err(key_error)?;
-                slots[0] = KeySlot::wrap(&root, unlock, id, self.passphrase_cost).map_err(key_error)?.encode();
+                slots[0] =
+                    KeySlot::wrap(&root, unlock, id, self.passphrase_cost).map_err(key_error)?.encode();
                 (Suite::Aes256Gcm, Seals { id, sealer: Arc::new(Aes256GcmSealer::new(&root, id)) })
             }
         };
@@ -162,19 +164,25 @@ impl OpenOptions {
         Ok((file, Opened { header, seals, copy: 0, other_is_stale: false }))
     }
 
-    fn load(&self, files: Files, lock: Option<Arc<dyn File>>, file: Arc<dyn File>, opened: Opened) -> Result<Database> {
+    fn load(
+        &self,
+        files: Files,
+        lock: Option<Arc<dyn File>>,
+        file: Arc<dyn File>,
+        opened: Opened,
+    ) -> Result<Database> {
         let path = files.database().to_path_buf();
         let log = LogFile { file: &*file, path: &path, header: &opened.header, seals: &opened.seals };
         let mut recovery = Recovery { header_copy_stale: opened.other_is_stale, ..Recovery::default() };
         let mut loader = Loader::default();
         let mut from = Position::start(&opened.header);
         let mut checkpointed = 0;
-        if opened.header.mode == Mode::Ledger {
-            if let Some(found) = self.read_checkpoint(&files, log, &mut recovery)? {
-                from = found.covers;
-                checkpointed = from.offset;
-                loader.table.load_sorted(found.records, from.sequence);
-            }
+        if opened.header.mode == Mode::Ledger
+            && let Some(found) = self.read_checkpoint(&files, log, &mut recovery)?
+        {
+            from = found.covers;
+            checkpointed = from.offset;
+            loader.table.load_sorted(&found.records, from.sequence);
         }
         let recovered = read_log(log, from, |found| loader.visit(found))?;
         let table = loader.finish(opened.header.base_sequence, recovered.end.sequence);
@@ -206,7 +214,18 @@ impl OpenOptions {
             Mode::Ledger => Box::new(LedgerEngine::new(log, self.vfs.clone(), files.clone(), checkpointed)),
         };
         let (read_only, durability, clock) = (self.read_only, self.durability, self.clock.clone());
-        Database::start(Parts { engine, table, files, lock, recovery, mode, encrypted, read_only, durability, clock })
+        Database::start(Parts {
+            engine,
+            table,
+            files,
+            lock,
+            recovery,
+            mode,
+            encrypted,
+            read_only,
+            durability,
+            clock,
+        })
     }
 
     /// The checkpoint, if there is a good one and the log agrees with it.
@@ -221,16 +240,13 @@ impl OpenOptions {
             return Ok(None);
         }
         let file = self.vfs.open(&path, Access::Read).map_err(StorageError::io("open", &path))?;
-        match checkpoint::read(&*file, &path, log.seals)? {
-            Some(found) => {
-                checkpoint::confirm(&found, log)?;
-                recovery.checkpoint_sequence = Some(found.covers.sequence.0);
-                Ok(Some(found))
-            }
-            None => {
-                recovery.checkpoint_damaged = true;
-                Ok(None)
-            }
+        if let Some(found) = checkpoint::read(&*file, &path, log.seals)? {
+            checkpoint::confirm(&found, log)?;
+            recovery.checkpoint_sequence = Some(found.covers.sequence.0);
+            Ok(Some(found))
+        } else {
+            recovery.checkpoint_damaged = true;
+            Ok(None)
         }
     }
 }
@@ -266,7 +282,7 @@ impl Loader {
         let base = std::mem::take(&mut self.base);
         if base.is_sorted_by(|a, b| a.key() < b.key()) {
             if !base.is_empty() {
-                self.table.load_sorted(base, self.base_sequence);
+                self.table.load_sorted(&base, self.base_sequence);
             }
         } else {
             // We write bases in order; a plaintext one from elsewhere is still read for what it says.

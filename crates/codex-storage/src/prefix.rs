@@ -27,11 +27,8 @@ impl Prefix {
     /// Everything that `log` holds must be durable.
     pub(crate) fn of(log: &Log, files: &Files) -> Self {
         let (seals, end) = (log.seals().clone(), log.end().clone());
-        let header = Header {
-            generation: log.header().generation + 1,
-            floor: end.floor(),
-            ..log.header().clone()
-        };
+        let header =
+            Header { generation: log.header().generation + 1, floor: end.floor(), ..log.header().clone() };
         let block = header.encode(&*seals.sealer);
         Self { file: log.file().clone(), files: files.clone(), seals, end, head: [block, block].concat() }
     }

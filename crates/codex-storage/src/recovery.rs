@@ -107,7 +107,9 @@ fn unseal(header: &Header, path: &Path, unlock: Option<&Unlock>) -> Result<Seals
                     None => Ok(None),
                 });
                 match opened {
-                    Ok(Some(root)) => return Ok(Seals { id, sealer: Arc::new(Aes256GcmSealer::new(&root, id)) }),
+                    Ok(Some(root)) => {
+                        return Ok(Seals { id, sealer: Arc::new(Aes256GcmSealer::new(&root, id)) });
+                    }
                     Ok(None) => {}
                     Err(source) => failure = StorageError::Key { path: path(), source },
                 }
@@ -160,7 +162,12 @@ pub(crate) fn read_log(log: LogFile<'_>, from: Position, visit: impl FnMut(Found
 
 /// Makes the file what [`read_log`] believed: the torn end is put aside and cut off, and what nothing
 /// says is durable is written again. Durable when this returns.
-pub(crate) fn settle(log: LogFile<'_>, recovered: &Recovered, vfs: &Arc<dyn Vfs>, files: &Files) -> Result<Option<PathBuf>> {
+pub(crate) fn settle(
+    log: LogFile<'_>,
+    recovered: &Recovered,
+    vfs: &Arc<dyn Vfs>,
+    files: &Files,
+) -> Result<Option<PathBuf>> {
     let end = recovered.end.offset;
     let io = |action| StorageError::io(action, log.path);
     let mut torn_file = None;
@@ -199,7 +206,13 @@ fn keep_torn(log: LogFile<'_>, vfs: &Arc<dyn Vfs>, torn: &Path, from: u64, to: u
 }
 
 /// Copies the bytes `from..to` of one file to `target_offset` of another, or of itself.
-pub(crate) fn copy(source: &dyn File, target: &dyn File, from: u64, to: u64, target_offset: u64) -> std::io::Result<()> {
+pub(crate) fn copy(
+    source: &dyn File,
+    target: &dyn File,
+    from: u64,
+    to: u64,
+    target_offset: u64,
+) -> std::io::Result<()> {
     let mut buffer = vec![0; usize::try_from(to - from).unwrap_or(usize::MAX).min(COPY_LEN)];
     let mut offset = from;
     while offset < to {

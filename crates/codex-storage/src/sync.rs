@@ -33,7 +33,7 @@ impl<T> Mutex<T> {
 
     /// Waits for the mutex.
     pub fn lock(&self) -> MutexGuard<'_, T> {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -49,12 +49,12 @@ impl<T> RwLock<T> {
 
     /// Waits until no writer holds the lock.
     pub fn read(&self) -> RwLockReadGuard<'_, T> {
-        self.0.read().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Waits until nobody holds the lock.
     pub fn write(&self) -> RwLockWriteGuard<'_, T> {
-        self.0.write().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -70,7 +70,7 @@ impl Condvar {
 
     /// Releases the guard, waits for a wake-up (or none at all: check again), and takes the guard back.
     pub fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
-        self.0.wait(guard).unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.0.wait(guard).unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// As [`Condvar::wait`], but no longer than `timeout`.

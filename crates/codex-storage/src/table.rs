@@ -209,8 +209,8 @@ pub struct RecordTable {
     /// Trees that a `clear` set aside, oldest first, each with the commit that cleared it.
     past: Vec<(SequenceNumber, Generation)>,
     published: SequenceNumber,
-    published_totals: Totals,
     totals: Totals,
+    applied: Totals,
     /// How many views show which state. Its lock is taken with the table's lock held, never the other way.
     views: Mutex<BTreeMap<SequenceNumber, u64>>,
 }
@@ -219,7 +219,7 @@ impl fmt::Debug for RecordTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RecordTable")
             .field("published", &self.published)
-            .field("totals", &self.published_totals)
+            .field("totals", &self.totals)
             .finish_non_exhaustive()
     }
 }
@@ -234,7 +234,7 @@ impl RecordTable {
     /// What is live as of [`RecordTable::published`].
     #[must_use]
     pub fn totals(&self) -> Totals {
-        self.published_totals
+        self.totals
     }
 
     /// The record of a key as of a sequence number, with the commit that wrote it.
@@ -271,7 +271,7 @@ impl RecordTable {
     /// published between the reading of the number and its registration.
     pub(crate) fn open_view(&self) -> (SequenceNumber, Totals) {
         *self.views.lock().entry(self.published).or_default() += 1;
-        (self.published, self.published_totals)
+        (self.published, self.totals)
     }
 
     /// Removes a view. Returns whether there may be something to reclaim.
@@ -310,10 +310,11 @@ impl RecordTable {
     }
 
     /// Fills an empty table with the records of a base or checkpoint, given in key order.
-    pub(crate) fn load_sorted(&mut self, records: Vec<Record>, sequence: SequenceNumber) {
-        self.totals.records += records.len() as u64;
-        self.totals.bytes += records.iter().map(|record| record.bytes().len() as u64).sum::<u64>();
-        let entries = records.iter().map(|record| Entry { newest: Version::set(record, sequence), older: None });
+    pub(crate) fn load_sorted(&mut self, records: &[Record], sequence: SequenceNumber) {
+        self.applied.records += records.len() as u64;
+        self.applied.bytes += records.iter().map(|record| record.bytes().len() as u64).sum::<u64>();
+        let entries =
+            records.iter().map(|record| Entry { newest: Version::set(record, sequence), older: None });
         self.current.entries = entries.collect();
         self.publish(sequence);
     }
@@ -326,7 +327,7 @@ impl RecordTable {
 
     pub(crate) fn publish(&mut self, sequence: SequenceNumber) {
         self.published = sequence;
-        self.published_totals = self.totals;
+        self.totals = self.applied;
     }
 
     fn generation(&self, at: SequenceNumber) -> &Generation {
@@ -346,7 +347,13 @@ impl RecordTable {
         (!newest.deleted).then_some(newest.sequence)
     }
 
-    fn apply_one(&mut self, operation: &Operation, sequence: SequenceNumber, keep: bool, garbage: &mut Garbage) {
+    fn apply_one(
+        &mut self,
+        operation: &Operation,
+        sequence: SequenceNumber,
+        keep: bool,
+        garbage: &mut Garbage,
+    ) {
         let version = match operation {
             Operation::Set(record) => Version::set(record, sequence),
             Operation::Delete(key) => Version::deleted(key.clone(), sequence),
@@ -357,17 +364,17 @@ impl RecordTable {
                 } else {
                     garbage.generations.push(cleared);
                 }
-                self.totals = Totals::default();
+                self.applied = Totals::default();
                 return;
             }
         };
         if !version.deleted {
-            self.totals.records += 1;
-            self.totals.bytes += version.bytes.len() as u64;
+            self.applied.records += 1;
+            self.applied.bytes += version.bytes.len() as u64;
         }
         if let Some((old_len, false)) = self.current.put(version, keep, garbage) {
-            self.totals.records -= 1;
-            self.totals.bytes -= old_len;
+            self.applied.records -= 1;
+            self.applied.bytes -= old_len;
         }
     }
 }
@@ -499,7 +506,7 @@ impl Overlay {
     }
 
     fn is_empty(&self, table: &RecordTable) -> bool {
-        (self.cleared || table.totals.records == 0) && self.keys.values().all(Option::is_none)
+        (self.cleared || table.applied.records == 0) && self.keys.values().all(Option::is_none)
     }
 }
 
@@ -522,7 +529,10 @@ impl Table for RecordTable {
         }
         let sequence = group.last().plus(1);
         if let Some(overlay) = &mut group.overlay {
-            if conditions.iter().any(|condition| overlay.written_by(&condition.key, self) != condition.written_by) {
+            if conditions
+                .iter()
+                .any(|condition| overlay.written_by(&condition.key, self) != condition.written_by)
+            {
                 return Outcome::Conflict;
             }
             operations.retain(|operation| {

@@ -12,6 +12,9 @@ use crate::format::SequenceNumber;
 use crate::sync::{Arc, RwLock};
 use crate::table::{Direction, Garbage, RecordTable, Totals};
 
+/// Lower and upper bound of a range of keys.
+pub type Bounds = (Bound<Vec<u8>>, Bound<Vec<u8>>);
+
 /// The state at a sequence number. Cheap to clone.
 #[derive(Clone)]
 pub struct View {
@@ -58,7 +61,7 @@ impl View {
 
     /// The records of a range, in key order from both ends.
     #[must_use]
-    pub fn range(&self, range: (Bound<Vec<u8>>, Bound<Vec<u8>>)) -> Range {
+    pub fn range(&self, range: Bounds) -> Range {
         Range { view: self.clone(), rest: valid(range), front: VecDeque::new(), back: VecDeque::new() }
     }
 }
@@ -83,7 +86,7 @@ impl Drop for Registration {
 pub struct Range {
     view: View,
     /// What is neither given out nor in a page; `None`: nothing.
-    rest: Option<(Bound<Vec<u8>>, Bound<Vec<u8>>)>,
+    rest: Option<Bounds>,
     /// The next records from the front, ascending.
     front: VecDeque<Record>,
     /// The next records from the back, descending.
@@ -137,13 +140,14 @@ impl fmt::Debug for Range {
 }
 
 /// The range, unless nothing can be in it: a tree panics on bounds in the wrong order.
-fn valid(range: (Bound<Vec<u8>>, Bound<Vec<u8>>)) -> Option<(Bound<Vec<u8>>, Bound<Vec<u8>>)> {
+fn valid(range: Bounds) -> Option<Bounds> {
     let possible = match (&range.0, &range.1) {
         (Bound::Unbounded, _) | (_, Bound::Unbounded) => true,
         (Bound::Included(lower), Bound::Included(upper)) => lower <= upper,
-        (Bound::Included(lower) | Bound::Excluded(lower), Bound::Included(upper) | Bound::Excluded(upper)) => {
-            lower < upper
-        }
+        (
+            Bound::Included(lower) | Bound::Excluded(lower),
+            Bound::Included(upper) | Bound::Excluded(upper),
+        ) => lower < upper,
     };
     possible.then_some(range)
 }

@@ -18,7 +18,7 @@ const NEW: &[u8] = &[2; 3000];
 /// A disk with the old file, durable.
 fn with_old() -> SimVfs {
     let disk = SimVfs::new(7);
-    disk.write_all(TARGET, OLD).expect("the root folder exists");
+    disk.write_file(TARGET, OLD).expect("the root folder exists");
     disk
 }
 
@@ -68,7 +68,7 @@ fn refuse_leaves_what_stands_there() {
 fn a_failure_before_the_rename_removes_the_temporary_and_keeps_the_target() {
     for operation in [Operation::Create, Operation::Write, Operation::Sync, Operation::Rename] {
         let disk = with_old();
-        disk.fail_nth(operation, 1, Fault::Before(DiskError::Io));
+        disk.fail_next(operation, 1, Fault::Before(DiskError::Io));
         let error = replace(&disk, Existing::Replace).unwrap_err();
         assert_eq!(error.raw_os_error(), io::Error::from(DiskError::Io).raw_os_error());
         assert!(!is_unsettled(&error));
@@ -79,7 +79,7 @@ fn a_failure_before_the_rename_removes_the_temporary_and_keeps_the_target() {
 #[test]
 fn a_failed_folder_sync_is_told_apart() {
     let disk = with_old();
-    disk.fail_nth(Operation::SyncDirectory, 1, Fault::Before(DiskError::NoSpace));
+    disk.fail_next(Operation::SyncDirectory, 1, Fault::Before(DiskError::NoSpace));
     let error = replace(&disk, Existing::Replace).unwrap_err();
     assert!(is_unsettled(&error));
     assert_eq!(error.kind(), ErrorKind::StorageFull);
@@ -95,11 +95,11 @@ fn a_crash_at_any_operation_leaves_the_old_or_the_new_file_whole() {
     for number in 0..=count {
         for seed in 0..40 {
             let disk = with_old();
-            disk.crash_at(number);
+            disk.stop_at(number);
             let result = replace(&disk, Existing::Replace);
             assert_eq!(number < count, result.is_err_and(|error| stopped(&error)));
             let rebooted = if seed == 0 { disk.process_crash() } else { disk.crash(seed) };
-            let found = rebooted.read_all(TARGET).unwrap();
+            let found = rebooted.read_file(TARGET).unwrap();
             if number == count {
                 assert_eq!(found, NEW, "seed {seed}: {:#?}", disk.log());
             }
@@ -137,13 +137,13 @@ fn only_temporaries_of_this_target_are_removed() -> io::Result<()> {
         "/below/.app.db.tmp-0123456789abcdef",
     ];
     for path in strangers {
-        disk.write_all(path, b"stays")?;
+        disk.write_file(path, b"stays")?;
     }
     disk.create_directories(Path::new("/.app.db.tmp-ffffffffffffffff"))?;
     assert_eq!(remove_temporaries(&disk, Path::new(TARGET))?, 0);
 
-    disk.write_all("/.app.db.tmp-0123456789abcdef", b"goes")?;
-    disk.write_all("/.app.db.tmp-0000000000000000", b"goes")?;
+    disk.write_file("/.app.db.tmp-0123456789abcdef", b"goes")?;
+    disk.write_file("/.app.db.tmp-0000000000000000", b"goes")?;
     assert_eq!(remove_temporaries(&disk, Path::new(TARGET))?, 2);
     assert_eq!(disk.files().len(), strangers.len());
     assert_eq!(disk.log().last().map(|logged| logged.operation), Some(Operation::SyncDirectory));

@@ -19,7 +19,7 @@ fn path() -> &'static Path {
 /// A disk with one synced, named and open file.
 fn with_file(bytes: &[u8]) -> (SimVfs, Arc<dyn File>) {
     let disk = SimVfs::new(1);
-    disk.write_all(PATH, bytes).expect("the root folder exists");
+    disk.write_file(PATH, bytes).expect("the root folder exists");
     let file = disk.open(path(), Access::Write).expect("the file was written");
     (disk, file)
 }
@@ -102,11 +102,11 @@ fn synced_bytes_always_survive_and_cached_ones_are_always_read() {
                     model.write(&bytes, start);
                 }
             }
-            assert_eq!(disk.read_all(PATH).unwrap(), model.cached, "seed {seed}");
-            let left = disk.snapshot().crash(random.next_u64()).read_all(PATH).unwrap();
+            assert_eq!(disk.read_file(PATH).unwrap(), model.cached, "seed {seed}");
+            let left = disk.snapshot().crash(random.next_u64()).read_file(PATH).unwrap();
             model.assert_kept(&left, &format!("seed {seed}: {:#?}", disk.log()));
         }
-        assert_eq!(disk.process_crash().read_all(PATH).unwrap(), model.cached);
+        assert_eq!(disk.process_crash().read_file(PATH).unwrap(), model.cached);
     }
 }
 
@@ -114,7 +114,7 @@ fn synced_bytes_always_survive_and_cached_ones_are_always_read() {
 fn unsynced_bytes_may_be_lost_kept_or_torn() {
     let (disk, file) = with_file(&[1; 1024]);
     file.write_all_at(&[2; 1024], 0).unwrap();
-    let left: Vec<Vec<u8>> = (0..200).map(|seed| disk.crash(seed).read_all(PATH).unwrap()).collect();
+    let left: Vec<Vec<u8>> = (0..200).map(|seed| disk.crash(seed).read_file(PATH).unwrap()).collect();
     assert!(left.contains(&vec![1; 1024]));
     assert!(left.contains(&vec![2; 1024]));
     assert!(left.iter().any(|bytes| bytes[..512] == [1; 512] && bytes[512..] == [2; 512]));
@@ -128,7 +128,7 @@ fn a_synced_file_without_a_synced_name_may_be_lost() {
     let file = disk.create_new(path()).unwrap();
     file.write_all_at(b"content", 0).unwrap();
     file.sync().unwrap();
-    let counts = (0..100).fold([0, 0], |[there, lost], seed| match disk.crash(seed).read_all(PATH) {
+    let counts = (0..100).fold([0, 0], |[there, lost], seed| match disk.crash(seed).read_file(PATH) {
         Ok(bytes) => {
             assert_eq!(bytes, b"content");
             [there + 1, lost]
@@ -157,7 +157,7 @@ fn a_folders_sync_that_fails_midway_is_made_good_by_the_next() {
     for seed in 0..50 {
         let disk = SimVfs::new(seed);
         disk.create_new(path()).unwrap();
-        disk.fail_nth(Operation::SyncDirectory, 1, Fault::Midway(DiskError::Io));
+        disk.fail_next(Operation::SyncDirectory, 1, Fault::Midway(DiskError::Io));
         disk.sync_directory(Path::new("/")).unwrap_err();
         lost += 1 - disk.snapshot().crash(seed).files().len();
         disk.sync_directory(Path::new("/")).unwrap();
@@ -169,7 +169,7 @@ fn a_folders_sync_that_fails_midway_is_made_good_by_the_next() {
 #[test]
 fn a_folder_whose_name_is_not_durable_takes_its_files_with_it() {
     let disk = SimVfs::new(1);
-    disk.fail_nth(Operation::SyncDirectory, 1, Fault::Before(DiskError::Io));
+    disk.fail_next(Operation::SyncDirectory, 1, Fault::Before(DiskError::Io));
     assert!(disk.create_directories(Path::new("/a")).is_err());
     let file = disk.create_new(Path::new("/a/file")).unwrap();
     file.sync().unwrap();
@@ -185,8 +185,8 @@ fn the_same_seed_gives_the_same_disk() {
         let disk = SimVfs::new(seed);
         let file = disk.create_new(path()).unwrap();
         file.write_all_at(&[1; 5000], 0).unwrap();
-        disk.fail_nth(Operation::Write, 1, Fault::Midway(DiskError::Io));
-        disk.fail_nth(Operation::Sync, 1, Fault::Midway(DiskError::Io));
+        disk.fail_next(Operation::Write, 1, Fault::Midway(DiskError::Io));
+        disk.fail_next(Operation::Sync, 1, Fault::Midway(DiskError::Io));
         assert!(file.write_all_at(&[2; 5000], 3000).is_err());
         assert!(file.sync().is_err());
         disk.create_new(Path::new("/other")).unwrap();
@@ -218,12 +218,12 @@ fn a_crash_leaves_handles_dead_and_locks_free() {
 #[test]
 fn crash_at_stops_every_later_operation() {
     let (disk, file) = with_file(b"");
-    disk.crash_at(disk.operations() + 1);
+    disk.stop_at(disk.operations() + 1);
     file.write_all_at(b"first", 0).unwrap();
     assert!(MachineOff::is(&file.write_all_at(b"second", 5).unwrap_err()));
     assert!(MachineOff::is(&file.sync().unwrap_err()));
     assert!(MachineOff::is(&disk.kind(path()).unwrap_err()));
-    let left = disk.process_crash().read_all(PATH).unwrap();
+    let left = disk.process_crash().read_file(PATH).unwrap();
     assert!(left.starts_with(b"first") && b"firstsecond".starts_with(&left[..]));
     let last = disk.log().last().unwrap().to_string();
     assert_eq!(last, "#2 Write /data at 5, 6 bytes: the machine is off");
@@ -277,7 +277,7 @@ fn every_class_of_operation_fails_when_told_to() {
             for kind in [DiskError::Io, DiskError::NoSpace, DiskError::QuotaExceeded, DiskError::FileTooLarge]
             {
                 let (disk, file) = with_file(b"content");
-                disk.fail_nth(*operation, 1, fault(kind));
+                disk.fail_next(*operation, 1, fault(kind));
                 let error = perform(&disk, &*file).unwrap_err();
                 assert_eq!(code_of(&error), code(kind), "{operation:?}");
 
@@ -290,16 +290,16 @@ fn every_class_of_operation_fails_when_told_to() {
             }
         }
         let (disk, file) = with_file(b"content");
-        disk.fail_nth(*operation, 1, Fault::Before(DiskError::Io));
+        disk.fail_next(*operation, 1, Fault::Before(DiskError::Io));
         perform(&disk, &*file).unwrap_err();
-        assert_eq!(disk.read_all(PATH).unwrap(), b"content", "{operation:?} that fails before it begins");
+        assert_eq!(disk.read_file(PATH).unwrap(), b"content", "{operation:?} that fails before it begins");
     }
 }
 
 #[test]
 fn faults_strike_at_their_number_once() {
     let (disk, file) = with_file(b"");
-    disk.fail_nth(Operation::Write, 2, Fault::Before(DiskError::Io));
+    disk.fail_next(Operation::Write, 2, Fault::Before(DiskError::Io));
     disk.fail_at(disk.operations() + 3, Fault::Before(DiskError::NoSpace));
     file.write_all_at(b"a", 0).unwrap();
     file.sync().unwrap();
@@ -307,7 +307,7 @@ fn faults_strike_at_their_number_once() {
     assert_eq!(file.sync().unwrap_err().kind(), ErrorKind::StorageFull);
     file.write_all_at(b"b", 1).unwrap();
     file.sync().unwrap();
-    assert_eq!(disk.crash(3).read_all(PATH).unwrap(), b"ab");
+    assert_eq!(disk.crash(3).read_file(PATH).unwrap(), b"ab");
 }
 
 #[test]
@@ -316,9 +316,9 @@ fn a_write_that_fails_midway_leaves_a_beginning() {
         .map(|seed| {
             let disk = SimVfs::new(seed);
             let file = disk.create_new(path()).unwrap();
-            disk.fail_nth(Operation::Write, 1, Fault::Midway(DiskError::Io));
+            disk.fail_next(Operation::Write, 1, Fault::Midway(DiskError::Io));
             file.write_all_at(&[7; 1000], 0).unwrap_err();
-            let left = disk.read_all(PATH).unwrap();
+            let left = disk.read_file(PATH).unwrap();
             assert!(left.iter().all(|byte| *byte == 7));
             left.len()
         })
@@ -332,17 +332,17 @@ fn a_failed_sync_drops_what_it_should_have_written_and_then_reports_success() {
     let (mut reverted, mut still_read) = (false, false);
     for seed in 0..50 {
         let disk = SimVfs::new(seed);
-        disk.write_all(PATH, &[1; 512]).unwrap();
+        disk.write_file(PATH, &[1; 512]).unwrap();
         let file = disk.open(path(), Access::Write).unwrap();
         file.write_all_at(&[2; 512], 0).unwrap();
-        disk.fail_nth(Operation::Sync, 1, Fault::Before(DiskError::Io));
+        disk.fail_next(Operation::Sync, 1, Fault::Before(DiskError::Io));
         file.sync().unwrap_err();
         file.sync().unwrap();
-        match disk.read_all(PATH).unwrap()[0] {
+        match disk.read_file(PATH).unwrap()[0] {
             1 => reverted = true,
             _ => still_read = true,
         }
-        assert_eq!(disk.crash(seed).read_all(PATH).unwrap(), [1; 512], "success, but not on disk");
+        assert_eq!(disk.crash(seed).read_file(PATH).unwrap(), [1; 512], "success, but not on disk");
     }
     assert!(reverted && still_read);
 }
@@ -351,17 +351,17 @@ fn a_failed_sync_drops_what_it_should_have_written_and_then_reports_success() {
 fn writing_the_same_bytes_again_after_a_failed_sync_makes_them_durable() {
     for seed in 0..50 {
         let disk = SimVfs::new(seed);
-        disk.write_all(PATH, &[1; 100]).unwrap();
+        disk.write_file(PATH, &[1; 100]).unwrap();
         let file = disk.open(path(), Access::Write).unwrap();
         file.write_all_at(&[2; 3000], 100).unwrap();
-        disk.fail_nth(Operation::Sync, 1, Fault::Midway(DiskError::Io));
+        disk.fail_next(Operation::Sync, 1, Fault::Midway(DiskError::Io));
         file.sync().unwrap_err();
         let disk = disk.process_crash();
         let file = disk.open(path(), Access::Write).unwrap();
-        let bytes = disk.read_all(PATH).unwrap();
+        let bytes = disk.read_file(PATH).unwrap();
         file.write_all_at(&bytes, 0).unwrap();
         file.sync().unwrap();
-        assert_eq!(disk.crash(seed).read_all(PATH).unwrap(), bytes);
+        assert_eq!(disk.crash(seed).read_file(PATH).unwrap(), bytes);
     }
 }
 
@@ -371,7 +371,7 @@ fn a_full_disk_takes_what_fits() {
     disk.set_capacity(Some(1000));
     file.reserve(100, 400).unwrap();
     assert_eq!(file.write_all_at(&[2; 900], 200).unwrap_err().kind(), ErrorKind::StorageFull);
-    let bytes = disk.read_all(PATH).unwrap();
+    let bytes = disk.read_file(PATH).unwrap();
     assert_eq!((bytes.len(), bytes[999]), (1000, 2));
     assert_eq!(file.reserve(0, 1001).unwrap_err().kind(), ErrorKind::StorageFull);
     assert_eq!(file.set_len(1001).unwrap_err().kind(), ErrorKind::StorageFull);
@@ -395,24 +395,24 @@ fn rot_reaches_disk_and_memory() {
     let mut expected = vec![1; 1536];
     expected[3] = 3;
     expected[600..603].copy_from_slice(b"rot");
-    assert_eq!(disk.read_all(PATH).unwrap(), expected);
-    assert_eq!(disk.snapshot().crash(1).read_all(PATH).unwrap(), expected);
+    assert_eq!(disk.read_file(PATH).unwrap(), expected);
+    assert_eq!(disk.snapshot().crash(1).read_file(PATH).unwrap(), expected);
 
     disk.swap_sectors(PATH, 0, 1).unwrap();
-    disk.lose_sector(PATH, 2).unwrap();
-    let left = disk.snapshot().crash(1).read_all(PATH).unwrap();
+    disk.zero_sector(PATH, 2).unwrap();
+    let left = disk.snapshot().crash(1).read_file(PATH).unwrap();
     assert_eq!((left[3], left[512 + 3], &left[88..91]), (1, 3, &b"rot"[..]));
     assert_eq!(left[1024..], [0; 512]);
 
     assert_eq!(disk.revert_sector(PATH, 0).unwrap_err().kind(), ErrorKind::NotFound);
-    let before = disk.read_all(PATH).unwrap();
+    let before = disk.read_file(PATH).unwrap();
     file.write_all_at(&[9; 512], 0).unwrap();
     file.sync().unwrap();
     disk.revert_sector(PATH, 0).unwrap();
-    assert_eq!(disk.crash(1).read_all(PATH).unwrap(), before);
+    assert_eq!(disk.crash(1).read_file(PATH).unwrap(), before);
 
     assert_eq!(disk.flip_bit(PATH, 8 * 1536).unwrap_err().kind(), ErrorKind::InvalidInput);
-    assert_eq!(disk.lose_sector(PATH, 3).unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert_eq!(disk.zero_sector(PATH, 3).unwrap_err().kind(), ErrorKind::InvalidInput);
     assert_eq!(disk.flip_bit("/missing", 0).unwrap_err().kind(), ErrorKind::NotFound);
 }
 
@@ -421,8 +421,8 @@ fn snapshots_are_independent() {
     let (disk, file) = with_file(b"one");
     let copy = disk.snapshot();
     file.write_all_at(b"two", 0).unwrap();
-    copy.write_all("/below/other", b"three").unwrap();
-    assert_eq!(copy.read_all(PATH).unwrap(), b"one");
+    copy.write_file("/below/other", b"three").unwrap();
+    assert_eq!(copy.read_file(PATH).unwrap(), b"one");
     assert_eq!(disk.files().len(), 1);
     assert_eq!(copy.files().len(), 2);
     assert_eq!(copy.operations(), 0);
@@ -484,6 +484,6 @@ fn threads_share_a_disk() {
             });
         }
     });
-    let bytes = disk.read_all(PATH).unwrap();
+    let bytes = disk.read_file(PATH).unwrap();
     assert!((0..4000).all(|position| usize::from(bytes[position]) == position / 1000));
 }

@@ -40,3 +40,7 @@ pub const BATCH_LEN_MAX: u64 = codex_storage::BATCH_LEN_MAX;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct ProjectReadme;

@@ -7,7 +7,7 @@ pub trait KeyRange: sealed::IntoBounds {}
 
 impl<R: sealed::IntoBounds> KeyRange for R {}
 
-pub(crate) type Bounds = (Bound<Vec<u8>>, Bound<Vec<u8>>);
+pub(crate) use codex_storage::Bounds;
 
 pub(crate) mod sealed {
     /// Lower and upper bound, owned.

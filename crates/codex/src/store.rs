@@ -283,7 +283,8 @@ impl Store {
     pub fn backup(&self, target: impl AsRef<Path>) -> Result<()> {
         let target = target.as_ref();
         let prefix = self.inner.database.durable_prefix()?;
-        let resolved = self.inner.vfs.resolve(target).map_err(codex_storage::StorageError::io("find", target))?;
+        let resolved =
+            self.inner.vfs.resolve(target).map_err(codex_storage::StorageError::io("find", target))?;
         codex_backup::copy(&prefix, &self.inner.vfs, &resolved, Existing::Refuse)?;
         Ok(())
     }

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 const KEY: [u8; 32] = [7; 32];
 
 fn folder() -> (TempDir, PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("app.db");
     (folder, path)
 }
@@ -88,7 +88,7 @@ fn a_view_stays_as_it_was_while_commits_go_on() {
         assert_eq!(view.range(..).rev().count(), 1000);
         assert_eq!(later.range(..).count(), 0);
         assert_eq!(store.range("key 0990".."key 1010").count(), 20);
-        assert_eq!(store.prefix("key 19").rev().next().unwrap().unwrap().0, b"key 1999");
+        assert_eq!(store.prefix("key 19").next_back().unwrap().unwrap().0, b"key 1999");
         let mut both_ends = view.range(..);
         let mut count = 0;
         while let (Some(front), back) = (both_ends.next(), both_ends.next_back()) {
@@ -112,7 +112,10 @@ fn compare_and_swap_lets_exactly_one_of_many_win() {
                         loop {
                             let old = store.get_bytes("n").unwrap().unwrap();
                             let next = std::str::from_utf8(&old).unwrap().parse::<u32>().unwrap() + 1;
-                            if store.compare_and_swap("n", Some(&old), Some(next.to_string().as_bytes())).unwrap() {
+                            if store
+                                .compare_and_swap("n", Some(&old), Some(next.to_string().as_bytes()))
+                                .unwrap()
+                            {
                                 break;
                             }
                         }
@@ -143,7 +146,8 @@ fn every_durability_survives_a_close() {
                     store.submit(batch).unwrap()
                 })
                 .collect();
-            let sequences: Vec<_> = pending.into_iter().map(|pending| pending.wait().unwrap().sequence).collect();
+            let sequences: Vec<_> =
+                pending.into_iter().map(|pending| pending.wait().unwrap().sequence).collect();
             assert!(sequences.is_sorted());
             store.verify().unwrap();
             store.close().unwrap();
@@ -161,7 +165,8 @@ fn a_rewrite_keeps_everything_and_gives_space_back() {
     let options = encrypted(Mode::Snapshot);
     let store = options.open(&path).unwrap();
     for round in 0..20 {
-        let values: Vec<_> = (0..500).map(|key| (format!("key {key}"), format!("{round} {key}").repeat(20))).collect();
+        let values: Vec<_> =
+            (0..500).map(|key| (format!("key {key}"), format!("{round} {key}").repeat(20))).collect();
         store.set_many(values.iter().map(|(key, value)| (key, value))).unwrap();
     }
     let before = store.stats();
@@ -303,7 +308,8 @@ fn large_values_span_frames_and_small_ones_are_compressed() {
     for compression in [Compression::None, Compression::Lz4, Compression::Zstd] {
         both_modes(|options, path| {
             let options = options.compression(compression);
-            let noise: Vec<u8> = (0..5_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+            let noise: Vec<u8> =
+                (0..5_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
             let text = "all work and no play ".repeat(1000);
             let store = options.open(path).unwrap();
             store.set_bytes("noise", &noise).unwrap();

@@ -61,7 +61,9 @@ pub(super) fn stats(global: &Global, output: &mut Output) -> Result<(), Failure>
     ];
     let text: Vec<_> = fields
         .iter()
-        .map(|(name, value)| format!("{name:<18} {}", value.as_str().map_or(value.to_string(), str::to_owned)))
+        .map(|(name, value)| {
+            format!("{name:<18} {}", value.as_str().map_or(value.to_string(), str::to_owned))
+        })
         .collect();
     let object: serde_json::Map<_, _> =
         fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();

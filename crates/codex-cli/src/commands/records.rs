@@ -132,9 +132,8 @@ fn select(
     let upper = to.map_or(Bound::Unbounded, Bound::Excluded);
     let entries = store.entries((Bound::Included(from), upper));
     let limit = selection.limit.unwrap_or(usize::MAX);
-    let outside = |entry: &codex::Result<Entry>| {
-        entry.as_ref().is_ok_and(|entry| !entry.key.starts_with(prefix))
-    };
+    let outside =
+        |entry: &codex::Result<Entry>| entry.as_ref().is_ok_and(|entry| !entry.key.starts_with(prefix));
     if selection.reverse {
         for entry in entries.rev().skip_while(outside).take_while(|entry| !outside(entry)).take(limit) {
             print(&entry?, output)?;

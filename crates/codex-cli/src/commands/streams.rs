@@ -36,10 +36,11 @@ pub(super) fn batch(global: &Global, args: &BatchArgs, output: &mut Output) -> R
         _ => Err(Failure::validation("an operation needs \"op\": \"set\" or \"delete\"")),
     })?;
     let count = batch.len();
-    let store = open(global, Access::Change, output).or_else(|failure| match crate::exit::kind_of(&failure) {
-        Some(codex::ErrorKind::NotFound) => open(global, Access::Create, output),
-        _ => Err(failure),
-    })?;
+    let store =
+        open(global, Access::Change, output).or_else(|failure| match crate::exit::kind_of(&failure) {
+            Some(codex::ErrorKind::NotFound) => open(global, Access::Create, output),
+            _ => Err(failure),
+        })?;
     let sequence = store.commit(batch)?.sequence;
     store.close()?;
     let object = serde_json::json!({"operations": count, "sequence": sequence});

@@ -47,7 +47,11 @@ fn say(output: &mut Output, text: &str) -> Result<(), Failure> {
 
 /// A claim of the tour that does not hold is a bug of ours.
 fn demand(holds: bool, claim: &str) -> Result<(), Failure> {
-    if holds { Ok(()) } else { Err(Failure::new(ErrorKind::Internal, format!("the tour found that not: {claim}"))) }
+    if holds {
+        Ok(())
+    } else {
+        Err(Failure::new(ErrorKind::Internal, format!("the tour found that not: {claim}")))
+    }
 }
 
 fn options(mode: Mode, key_file: &Path) -> Result<Options, Failure> {
@@ -55,7 +59,8 @@ fn options(mode: Mode, key_file: &Path) -> Result<Options, Failure> {
 }
 
 fn key(key_file: &Path) -> Result<EncryptionKey, Failure> {
-    let text = fs::read_to_string(key_file).map_err(|error| Failure::io("read the key of the tour", error))?;
+    let text =
+        fs::read_to_string(key_file).map_err(|error| Failure::io("read the key of the tour", error))?;
     Ok(EncryptionKey::from_hex(text.trim()).map_err(codex::Error::from)?)
 }
 
@@ -81,7 +86,10 @@ fn one_database(path: &Path, mode: Mode, key_file: &Path, output: &mut Output) -
     demand(all_there, "every acknowledged commit survives kill -9")?;
     say(output, &format!("killed a writer after {acknowledged} acknowledged commits: all are there"))?;
     let report = store.verify()?;
-    say(output, &format!("verified all {} bytes: {} frames, {} commits", report.bytes, report.frames, report.commits))?;
+    say(
+        output,
+        &format!("verified all {} bytes: {} frames, {} commits", report.bytes, report.frames, report.commits),
+    )?;
 
     let copy = path.with_extension("backup");
     store.backup(&copy)?;

@@ -96,7 +96,8 @@ impl FrameHeader {
     /// All fields before the salt; zeros in place of the salt and the checksum.
     fn encode_unsalted(&self) -> [u8; Self::LEN] {
         let mut bytes = [0; Self::LEN];
-        let mut put = |offset: usize, field: &[u8]| bytes[offset..offset + field.len()].copy_from_slice(field);
+        let mut put =
+            |offset: usize, field: &[u8]| bytes[offset..offset + field.len()].copy_from_slice(field);
         put(0, &MAGIC);
         put(4, &[self.kind.code(), u8::from(self.begins) | u8::from(self.ends) << 1]);
         put(8, &self.offset.to_le_bytes());

@@ -70,7 +70,8 @@ impl Header {
     #[must_use]
     pub fn encode(&self, sealer: &dyn Sealer) -> Block {
         let mut block = [0; BLOCK_LEN];
-        let mut put = |offset: usize, bytes: &[u8]| block[offset..offset + bytes.len()].copy_from_slice(bytes);
+        let mut put =
+            |offset: usize, bytes: &[u8]| block[offset..offset + bytes.len()].copy_from_slice(bytes);
         put(0, &MAGIC);
         put(8, &VERSION.to_le_bytes());
         put(80, &self.generation.to_le_bytes());

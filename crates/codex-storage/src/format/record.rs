@@ -133,11 +133,11 @@ mod tests {
     #[test]
     fn reading_refuses_empty_keys_lengths_beyond_the_payload_and_unknown_operations() {
         for bytes in [
-            &b"\x01\x00\x00\x01a"[..],                     // set with an empty key
-            b"\x01\x00\x03\x02ab",                         // key longer than the record
-            b"\x01\x01\x00",                               // delete of an empty key
-            b"\x01\x03",                                   // no such operation
-            b"\x02\x02",                                   // one operation is missing
+            &b"\x01\x00\x00\x01a"[..],                           // set with an empty key
+            b"\x01\x00\x03\x02ab",                               // key longer than the record
+            b"\x01\x01\x00",                                     // delete of an empty key
+            b"\x01\x03",                                         // no such operation
+            b"\x02\x02",                                         // one operation is missing
             b"\x01\x00\x01\xfd\xff\xff\xff\xff\xff\xff\xff\xff", // a length of 2^64 - 1
             b"",
         ] {

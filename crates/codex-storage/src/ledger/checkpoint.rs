@@ -62,7 +62,7 @@ impl Maintenance for CheckpointJob {
         let (kind, time_ns) = (Kind::Checkpoint, self.time_ns);
         let info = GroupInfo { kind, first_sequence: sequence, commit_count: 0, time_ns, durable: 0 };
         let mut sealer = GroupSealer::new(&self.seals, info, end.tip(), &mut buffer, &mut emit);
-        std::io::Write::write_all(&mut sealer, &manifest).map_err(|error| sealer.explain(error))?;
+        std::io::Write::write_all(&mut sealer, &manifest).map_err(|error| sealer.explain(&error))?;
         sealer.finish(&mut end, sequence)?;
         write_state(&self.view, kind, time_ns, &self.seals, &mut end, &mut buffer, &mut emit)?;
         replacement.persist(Existing::Replace).map_err(io("put in place"))?;
@@ -184,9 +184,9 @@ fn encode_manifest(covers: &Position, record_count: u64) -> Option<Vec<u8>> {
 fn decode_manifest(bytes: &[u8]) -> Option<(Position, u64)> {
     let (numbers, rest) = bytes.split_at_checked(32)?;
     let (leaf, frontier) = rest.split_at_checked(Digest::LEN)?;
-    let mut numbers = numbers.chunks_exact(8).map(|bytes| {
-        u64::from_le_bytes(bytes.try_into().expect("chunks of eight bytes"))
-    });
+    let mut numbers = numbers
+        .chunks_exact(8)
+        .map(|bytes| u64::from_le_bytes(bytes.try_into().expect("chunks of eight bytes")));
     let (record_count, offset, sequence, last) =
         (numbers.next()?, numbers.next()?, numbers.next()?, numbers.next()?);
     let leaf = Digest::from_bytes(leaf.try_into().ok()?);

@@ -46,7 +46,12 @@ impl<'a> FrameReader<'a> {
         let start = usize::try_from(offset - self.chunk_offset).expect("within the chunk") + FrameHeader::LEN;
         let payload_len = header.payload_len as usize;
         if opened {
-            return Ok(Some(GoodFrame { header, leaf, payload: &self.chunk[start..start + payload_len], end }));
+            return Ok(Some(GoodFrame {
+                header,
+                leaf,
+                payload: &self.chunk[start..start + payload_len],
+                end,
+            }));
         }
         // Opening has garbled these bytes; they are read again if anybody asks.
         self.chunk.clear();

@@ -81,9 +81,7 @@ pub(crate) fn scan(
         leaf = frame.leaf;
         group.frames.push((frame.header.offset, frame.leaf));
         let first = group.first.get_or_insert_with(|| frame.header.clone());
-        if !frame.header.ends {
-            group.payload.extend_from_slice(frame.payload);
-        } else {
+        if frame.header.ends {
             let payload = if frame.header.begins {
                 frame.payload
             } else {
@@ -98,6 +96,8 @@ pub(crate) fn scan(
             scanned.end.advance(&group.frames, frame.end, sequence);
             check_floor(log, before, &scanned.end)?;
             group = OpenGroup::default();
+        } else {
+            group.payload.extend_from_slice(frame.payload);
         }
         scanned.stop = frame.end;
     }
@@ -190,7 +190,12 @@ pub(crate) fn acknowledged_beyond(log: LogFile<'_>, whole: &Position, from: u64,
         if let Some(header) = header.filter(|header| header.durable > whole.offset) {
             let cost = u64::from(header.payload_len) + FrameHeader::LEN as u64;
             let Some(left) = budget.checked_sub(cost) else {
-                return Err(StorageError::damaged(log.path, offset, Some(whole.sequence.0), Damage::DamagedTail));
+                return Err(StorageError::damaged(
+                    log.path,
+                    offset,
+                    Some(whole.sequence.0),
+                    Damage::DamagedTail,
+                ));
             };
             budget = left;
             if let Some(GoodFrame { .. }) = frames.frame_at(offset, log.seals).map_err(io())? {

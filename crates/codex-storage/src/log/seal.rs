@@ -35,13 +35,7 @@ pub(crate) struct GroupSealer<'a, F> {
 
 impl<'a, F: FnMut(&[u8], u64) -> Result<()>> GroupSealer<'a, F> {
     /// A group that continues the log at `tip`. `buffer` is used for its memory only.
-    pub(crate) fn new(
-        seals: &'a Seals,
-        info: GroupInfo,
-        tip: Tip,
-        buffer: &'a mut Vec<u8>,
-        emit: F,
-    ) -> Self {
+    pub(crate) fn new(seals: &'a Seals, info: GroupInfo, tip: Tip, buffer: &'a mut Vec<u8>, emit: F) -> Self {
         buffer.clear();
         buffer.resize(FrameHeader::LEN, 0);
         Self {
@@ -57,13 +51,12 @@ impl<'a, F: FnMut(&[u8], u64) -> Result<()>> GroupSealer<'a, F> {
     }
 
     /// The error behind a failed write.
-    pub(crate) fn explain(&mut self, error: io::Error) -> StorageError {
-        match self.error.take() {
-            Some(error) => error,
-            None => {
-                debug_assert!(false, "encoding into memory does not fail: {error}");
-                StorageError::Internal("a record could not be encoded")
-            }
+    pub(crate) fn explain(&mut self, error: &io::Error) -> StorageError {
+        if let Some(error) = self.error.take() {
+            error
+        } else {
+            debug_assert!(false, "encoding into memory does not fail: {error}");
+            StorageError::Internal("a record could not be encoded")
         }
     }
 

@@ -319,7 +319,8 @@ impl Log {
             sealed.extend_from_slice(frame);
             Ok(())
         });
-        std::io::Write::write_all(&mut sealer, &self.unsealed.payload).map_err(|error| sealer.explain(error))?;
+        std::io::Write::write_all(&mut sealer, &self.unsealed.payload)
+            .map_err(|error| sealer.explain(&error))?;
         sealer.finish(&mut behind, sequence)?;
         self.buffer = buffer;
         self.unsealed.payload.clear();
@@ -363,9 +364,10 @@ impl Log {
         let info = self.info(first, commit_count);
         let seals = self.seals.clone();
         let tip = self.end.tip();
-        let mut sealer = GroupSealer::new(&seals, info, tip, buffer, |frame, offset| self.write(frame, offset));
+        let mut sealer =
+            GroupSealer::new(&seals, info, tip, buffer, |frame, offset| self.write(frame, offset));
         for operations in commits {
-            record::write_commit(operations.iter(), &mut sealer).map_err(|error| sealer.explain(error))?;
+            record::write_commit(operations.iter(), &mut sealer).map_err(|error| sealer.explain(&error))?;
         }
         sealer.finish(end, first.plus(u64::from(commit_count) - 1))
     }

@@ -160,10 +160,18 @@ struct Copy<'a> {
 
 impl Copy<'_> {
     fn write_base(&mut self, view: &View, time_ns: u64, host: &dyn MaintenanceHost) -> Result<()> {
-        write_state(view, Kind::Base, time_ns, self.seals, &mut self.end, &mut self.buffer, |frame, offset| {
-            host.check_wanted()?;
-            self.file.write_all_at(frame, offset).map_err(StorageError::io("write", &self.path))
-        })
+        write_state(
+            view,
+            Kind::Base,
+            time_ns,
+            self.seals,
+            &mut self.end,
+            &mut self.buffer,
+            |frame, offset| {
+                host.check_wanted()?;
+                self.file.write_all_at(frame, offset).map_err(StorageError::io("write", &self.path))
+            },
+        )
     }
 
     /// Copies the groups of the old log up to `to`, each sealed anew for its new place.
@@ -178,7 +186,12 @@ impl Copy<'_> {
                     .map_err(StorageError::io("read", &self.old_path))?;
                 let Some(frame) = frame else {
                     let sequence = Some(self.end.sequence.0);
-                    return Err(StorageError::damaged(&self.old_path, self.read_to, sequence, Damage::LogChanged));
+                    return Err(StorageError::damaged(
+                        &self.old_path,
+                        self.read_to,
+                        sequence,
+                        Damage::LogChanged,
+                    ));
                 };
                 payload.extend_from_slice(frame.payload);
                 self.read_to = frame.end;
@@ -199,7 +212,7 @@ impl Copy<'_> {
             let mut sealer = GroupSealer::new(self.seals, info, tip, &mut self.buffer, |frame, offset| {
                 self.file.write_all_at(frame, offset).map_err(StorageError::io("write", &self.path))
             });
-            std::io::Write::write_all(&mut sealer, &payload).map_err(|error| sealer.explain(error))?;
+            std::io::Write::write_all(&mut sealer, &payload).map_err(|error| sealer.explain(&error))?;
             sealer.finish(&mut self.end, last)?;
         }
         Ok(())
@@ -229,7 +242,7 @@ pub(crate) fn write_state(
             operations.push(Operation::Set(record));
         }
         let mut sealer = GroupSealer::new(seals, info, end.tip(), buffer, &mut emit);
-        record::write_commit(operations.iter(), &mut sealer).map_err(|error| sealer.explain(error))?;
+        record::write_commit(operations.iter(), &mut sealer).map_err(|error| sealer.explain(&error))?;
         sealer.finish(end, sequence)?;
     }
     Ok(())

@@ -19,7 +19,7 @@
 //! Not simulated: links, modes, other kinds of files, and the time, which is a counter.
 //!
 //! Operations are numbered from 0. To stop a history at each of its operations in turn, run it once, read
-//! [`SimVfs::operations`], and run it again with [`SimVfs::crash_at`] each smaller number:
+//! [`SimVfs::operations`], and run it again with [`SimVfs::stop_at`] each smaller number:
 //!
 //! ```
 //! # use codex_storage::vfs::{Vfs, File, sim::{MachineOff, SimVfs}};
@@ -35,7 +35,7 @@
 //! history(&disk)?;
 //! for number in 0..disk.operations() {
 //!     let disk = SimVfs::new(1);
-//!     disk.crash_at(number);
+//!     disk.stop_at(number);
 //!     assert!(history(&disk).is_err_and(|error| MachineOff::is(&error)));
 //!     for seed in 0..8 {
 //!         let rebooted = disk.crash(seed);
@@ -130,8 +130,8 @@ impl SimVfs {
 
     /// Stops the machine at operation `number`: this and every later one fails with [`MachineOff`]. If it is
     /// a write, a part of it may have been handed over.
-    pub fn crash_at(&self, number: u64) {
-        self.machine.lock().crash_at = Some(number);
+    pub fn stop_at(&self, number: u64) {
+        self.machine.lock().stop_at = Some(number);
     }
 
     /// Lets operation `number` fail.
@@ -140,7 +140,7 @@ impl SimVfs {
     }
 
     /// Lets the `nth` operation of this class from now on fail; 1 is the next.
-    pub fn fail_nth(&self, operation: Operation, nth: u64, fault: Fault) {
+    pub fn fail_next(&self, operation: Operation, nth: u64, fault: Fault) {
         self.machine.lock().planned.push(Planned { when: When::Nth { operation, left: nth }, fault });
     }
 
@@ -149,11 +149,11 @@ impl SimVfs {
         self.machine.lock().planned.push(Planned { when: When::Always(operation), fault });
     }
 
-    /// Takes back every fault and [`SimVfs::crash_at`] that did not strike yet.
+    /// Takes back every fault and [`SimVfs::stop_at`] that did not strike yet.
     pub fn clear_faults(&self) {
         let mut machine = self.machine.lock();
         machine.planned.clear();
-        machine.crash_at = None;
+        machine.stop_at = None;
     }
 
     /// Limits the sum of the lengths of all files that have a name or are open, in bytes. Files that are
@@ -163,13 +163,13 @@ impl SimVfs {
     }
 
     /// The content of a file, as programs see it. Not an operation.
-    pub fn read_all(&self, path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
+    pub fn read_file(&self, path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
         self.edit(path.as_ref(), |content| Ok(content.bytes().to_vec()))
     }
 
     /// Gives a file this content, durable at once, past every open handle's back; creates it, and folders
     /// above it, where missing. Not an operation.
-    pub fn write_all(&self, path: impl AsRef<Path>, bytes: &[u8]) -> io::Result<()> {
+    pub fn write_file(&self, path: impl AsRef<Path>, bytes: &[u8]) -> io::Result<()> {
         let path = normal(path.as_ref());
         self.machine.lock().disk.place(&path, bytes.to_vec())
     }
@@ -205,7 +205,7 @@ impl SimVfs {
     }
 
     /// Makes a sector (numbered from 0, of 512 bytes) read as zeros.
-    pub fn lose_sector(&self, path: impl AsRef<Path>, sector: u64) -> io::Result<()> {
+    pub fn zero_sector(&self, path: impl AsRef<Path>, sector: u64) -> io::Result<()> {
         self.edit(path.as_ref(), |content| {
             let range = content.sector_range(sector).ok_or_else(outside)?;
             content.rot(range, |bytes| bytes.fill(0)).then_some(()).ok_or_else(outside)
@@ -247,7 +247,7 @@ impl SimVfs {
             random,
             off: false,
             operations: 0,
-            crash_at: None,
+            stop_at: None,
             planned: Vec::new(),
             log: VecDeque::new(),
             openings: 0,
@@ -697,7 +697,7 @@ struct Machine {
     random: Random,
     off: bool,
     operations: u64,
-    crash_at: Option<u64>,
+    stop_at: Option<u64>,
     planned: Vec<Planned>,
     log: VecDeque<Logged>,
     openings: u64,
@@ -745,7 +745,7 @@ impl Machine {
         let number = self.operations;
         self.operations += 1;
         let fault = self.fault_for(number, operation);
-        let stop = if self.crash_at.is_some_and(|at| number >= at) {
+        let stop = if self.stop_at.is_some_and(|at| number >= at) {
             self.off = true;
             // Anything but a write is over in one step: the crash at the next number has it done.
             Some(Stop { midway: operation == Operation::Write, error: io::Error::other(MachineOff) })
