@@ -68,7 +68,7 @@ fn refuse_leaves_what_stands_there() {
 fn a_failure_before_the_rename_removes_the_temporary_and_keeps_the_target() {
     for operation in [Operation::Create, Operation::Write, Operation::Sync, Operation::Rename] {
         let disk = with_old();
-        disk.fail_next(operation, 1, Fault::Before(DiskError::Io));
+        disk.fail_next(operation, 0, Fault::Before(DiskError::Io));
         let error = replace(&disk, Existing::Replace).unwrap_err();
         assert_eq!(error.raw_os_error(), io::Error::from(DiskError::Io).raw_os_error());
         assert!(!is_unsettled(&error));
@@ -79,7 +79,7 @@ fn a_failure_before_the_rename_removes_the_temporary_and_keeps_the_target() {
 #[test]
 fn a_failed_folder_sync_is_told_apart() {
     let disk = with_old();
-    disk.fail_next(Operation::SyncDirectory, 1, Fault::Before(DiskError::NoSpace));
+    disk.fail_next(Operation::SyncDirectory, 0, Fault::Before(DiskError::NoSpace));
     let error = replace(&disk, Existing::Replace).unwrap_err();
     assert!(is_unsettled(&error));
     assert_eq!(error.kind(), ErrorKind::StorageFull);

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use codex_storage::sync::Arc;
 use codex_storage::vfs::sim::{DiskError, Fault, MachineOff, Operation, Random, SimVfs};
@@ -157,7 +157,7 @@ fn a_folders_sync_that_fails_midway_is_made_good_by_the_next() {
     for seed in 0..50 {
         let disk = SimVfs::new(seed);
         disk.create_new(path()).unwrap();
-        disk.fail_next(Operation::SyncDirectory, 1, Fault::Midway(DiskError::Io));
+        disk.fail_next(Operation::SyncDirectory, 0, Fault::Midway(DiskError::Io));
         disk.sync_directory(Path::new("/")).unwrap_err();
         lost += 1 - disk.snapshot().crash(seed).files().len();
         disk.sync_directory(Path::new("/")).unwrap();
@@ -169,7 +169,7 @@ fn a_folders_sync_that_fails_midway_is_made_good_by_the_next() {
 #[test]
 fn a_folder_whose_name_is_not_durable_takes_its_files_with_it() {
     let disk = SimVfs::new(1);
-    disk.fail_next(Operation::SyncDirectory, 1, Fault::Before(DiskError::Io));
+    disk.fail_next(Operation::SyncDirectory, 0, Fault::Before(DiskError::Io));
     assert!(disk.create_directories(Path::new("/a")).is_err());
     let file = disk.create_new(Path::new("/a/file")).unwrap();
     file.sync().unwrap();
@@ -185,8 +185,8 @@ fn the_same_seed_gives_the_same_disk() {
         let disk = SimVfs::new(seed);
         let file = disk.create_new(path()).unwrap();
         file.write_all_at(&[1; 5000], 0).unwrap();
-        disk.fail_next(Operation::Write, 1, Fault::Midway(DiskError::Io));
-        disk.fail_next(Operation::Sync, 1, Fault::Midway(DiskError::Io));
+        disk.fail_next(Operation::Write, 0, Fault::Midway(DiskError::Io));
+        disk.fail_next(Operation::Sync, 0, Fault::Midway(DiskError::Io));
         assert!(file.write_all_at(&[2; 5000], 3000).is_err());
         assert!(file.sync().is_err());
         disk.create_new(Path::new("/other")).unwrap();
@@ -218,7 +218,7 @@ fn a_crash_leaves_handles_dead_and_locks_free() {
 #[test]
 fn crash_at_stops_every_later_operation() {
     let (disk, file) = with_file(b"");
-    disk.stop_at(disk.operations() + 1);
+    disk.stop_at(1);
     file.write_all_at(b"first", 0).unwrap();
     assert!(MachineOff::is(&file.write_all_at(b"second", 5).unwrap_err()));
     assert!(MachineOff::is(&file.sync().unwrap_err()));
@@ -277,7 +277,7 @@ fn every_class_of_operation_fails_when_told_to() {
             for kind in [DiskError::Io, DiskError::NoSpace, DiskError::QuotaExceeded, DiskError::FileTooLarge]
             {
                 let (disk, file) = with_file(b"content");
-                disk.fail_next(*operation, 1, fault(kind));
+                disk.fail_next(*operation, 0, fault(kind));
                 let error = perform(&disk, &*file).unwrap_err();
                 assert_eq!(code_of(&error), code(kind), "{operation:?}");
 
@@ -290,7 +290,7 @@ fn every_class_of_operation_fails_when_told_to() {
             }
         }
         let (disk, file) = with_file(b"content");
-        disk.fail_next(*operation, 1, Fault::Before(DiskError::Io));
+        disk.fail_next(*operation, 0, Fault::Before(DiskError::Io));
         perform(&disk, &*file).unwrap_err();
         assert_eq!(disk.read_file(PATH).unwrap(), b"content", "{operation:?} that fails before it begins");
     }
@@ -299,8 +299,8 @@ fn every_class_of_operation_fails_when_told_to() {
 #[test]
 fn faults_strike_at_their_number_once() {
     let (disk, file) = with_file(b"");
-    disk.fail_next(Operation::Write, 2, Fault::Before(DiskError::Io));
-    disk.fail_at(disk.operations() + 3, Fault::Before(DiskError::NoSpace));
+    disk.fail_next(Operation::Write, 1, Fault::Before(DiskError::Io));
+    disk.fail_at(3, Fault::Before(DiskError::NoSpace));
     file.write_all_at(b"a", 0).unwrap();
     file.sync().unwrap();
     assert_eq!(code_of(&file.write_all_at(b"b", 1).unwrap_err()), code(DiskError::Io));
@@ -316,7 +316,7 @@ fn a_write_that_fails_midway_leaves_a_beginning() {
         .map(|seed| {
             let disk = SimVfs::new(seed);
             let file = disk.create_new(path()).unwrap();
-            disk.fail_next(Operation::Write, 1, Fault::Midway(DiskError::Io));
+            disk.fail_next(Operation::Write, 0, Fault::Midway(DiskError::Io));
             file.write_all_at(&[7; 1000], 0).unwrap_err();
             let left = disk.read_file(PATH).unwrap();
             assert!(left.iter().all(|byte| *byte == 7));
@@ -335,7 +335,7 @@ fn a_failed_sync_drops_what_it_should_have_written_and_then_reports_success() {
         disk.write_file(PATH, &[1; 512]).unwrap();
         let file = disk.open(path(), Access::Write).unwrap();
         file.write_all_at(&[2; 512], 0).unwrap();
-        disk.fail_next(Operation::Sync, 1, Fault::Before(DiskError::Io));
+        disk.fail_next(Operation::Sync, 0, Fault::Before(DiskError::Io));
         file.sync().unwrap_err();
         file.sync().unwrap();
         match disk.read_file(PATH).unwrap()[0] {
@@ -354,7 +354,7 @@ fn writing_the_same_bytes_again_after_a_failed_sync_makes_them_durable() {
         disk.write_file(PATH, &[1; 100]).unwrap();
         let file = disk.open(path(), Access::Write).unwrap();
         file.write_all_at(&[2; 3000], 100).unwrap();
-        disk.fail_next(Operation::Sync, 1, Fault::Midway(DiskError::Io));
+        disk.fail_next(Operation::Sync, 0, Fault::Midway(DiskError::Io));
         file.sync().unwrap_err();
         let disk = disk.process_crash();
         let file = disk.open(path(), Access::Write).unwrap();
@@ -414,6 +414,38 @@ fn rot_reaches_disk_and_memory() {
     assert_eq!(disk.flip_bit(PATH, 8 * 1536).unwrap_err().kind(), ErrorKind::InvalidInput);
     assert_eq!(disk.zero_sector(PATH, 3).unwrap_err().kind(), ErrorKind::InvalidInput);
     assert_eq!(disk.flip_bit("/missing", 0).unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+#[test]
+fn what_is_written_past_the_programs_is_durable_at_once() {
+    let disk = SimVfs::new(1);
+    disk.fail_next(Operation::SyncDirectory, 0, Fault::Before(DiskError::Io));
+    disk.create_directories(Path::new("/a")).unwrap_err();
+    disk.create_new(Path::new("/a/removed")).unwrap();
+    disk.remove(Path::new("/a/removed")).unwrap();
+    disk.write_file("/a/removed", b"back").unwrap();
+    disk.write_file("/a/new/deep", b"new").unwrap();
+    assert_eq!(disk.write_file("/a/new", b"").unwrap_err().kind(), ErrorKind::IsADirectory);
+    assert_eq!(disk.write_file("/a/removed/x", b"").unwrap_err().kind(), ErrorKind::NotADirectory);
+    let names = ["/a/new/deep", "/a/removed"].map(PathBuf::from);
+    for seed in 0..100 {
+        let left = disk.crash(seed);
+        assert_eq!(left.file_names(), names, "seed {seed}");
+        assert_eq!(left.read_file("/a/removed").unwrap(), b"back", "seed {seed}");
+    }
+}
+
+#[test]
+fn truncate_cuts_disk_and_memory_and_never_lengthens() {
+    let (disk, file) = with_file(&[1; 1000]);
+    file.write_all_at(&[2; 1000], 500).unwrap();
+    disk.truncate(PATH, 700).unwrap();
+    let mut left = vec![1; 500];
+    left.resize(700, 2);
+    assert_eq!(disk.read_file(PATH).unwrap(), left);
+    assert!((0..50).all(|seed| disk.crash(seed).read_file(PATH).unwrap() == left));
+    assert_eq!(disk.truncate(PATH, 701).unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert_eq!(disk.truncate("/missing", 0).unwrap_err().kind(), ErrorKind::NotFound);
 }
 
 #[test]

@@ -18,8 +18,9 @@
 //!
 //! Not simulated: links, modes, other kinds of files, and the time, which is a counter.
 //!
-//! Operations are numbered from 0. To stop a history at each of its operations in turn, run it once, read
-//! [`SimVfs::operations`], and run it again with [`SimVfs::stop_at`] each smaller number:
+//! Every call of a method of [`Vfs`] and [`File`] is an operation. To stop a history at each of its operations
+//! in turn, run it once, read [`SimVfs::operations`], and run it again with [`SimVfs::stop_at`] each smaller
+//! number:
 //!
 //! ```
 //! # use codex_storage::vfs::{Vfs, File, sim::{MachineOff, SimVfs}};
@@ -128,20 +129,23 @@ impl SimVfs {
         self.machine.lock().log.iter().cloned().collect()
     }
 
-    /// Stops the machine at operation `number`: this and every later one fails with [`MachineOff`]. If it is
-    /// a write, a part of it may have been handed over.
-    pub fn stop_at(&self, number: u64) {
-        self.machine.lock().stop_at = Some(number);
+    /// Stops the machine at the operation after `skip` others from now: this and every later one fails with
+    /// [`MachineOff`]. If it is a write, a part of it may have been handed over.
+    pub fn stop_at(&self, skip: u64) {
+        let mut machine = self.machine.lock();
+        machine.stop_at = Some(machine.operations.saturating_add(skip));
     }
 
-    /// Lets operation `number` fail.
-    pub fn fail_at(&self, number: u64, fault: Fault) {
-        self.machine.lock().planned.push(Planned { when: When::Number(number), fault });
+    /// Lets the operation after `skip` others from now fail, whatever it is.
+    pub fn fail_at(&self, skip: u64, fault: Fault) {
+        let mut machine = self.machine.lock();
+        let number = machine.operations.saturating_add(skip);
+        machine.planned.push(Planned { when: When::Number(number), fault });
     }
 
-    /// Lets the `nth` operation of this class from now on fail; 1 is the next.
-    pub fn fail_next(&self, operation: Operation, nth: u64, fault: Fault) {
-        self.machine.lock().planned.push(Planned { when: When::Nth { operation, left: nth }, fault });
+    /// Lets the operation of this class that comes after `skip` others of it from now fail.
+    pub fn fail_next(&self, operation: Operation, skip: u64, fault: Fault) {
+        self.machine.lock().planned.push(Planned { when: When::Class { operation, skip }, fault });
     }
 
     /// Lets every operation of this class fail, until [`SimVfs::clear_faults`].
@@ -190,6 +194,12 @@ impl SimVfs {
         named.collect()
     }
 
+    /// The paths of all files, in order.
+    #[must_use]
+    pub fn file_names(&self) -> Vec<PathBuf> {
+        self.files().into_keys().collect()
+    }
+
     /// Flips a bit, on disk and in memory; bit 0 is the lowest of the first byte.
     pub fn flip_bit(&self, path: impl AsRef<Path>, bit: u64) -> io::Result<()> {
         self.rot(path.as_ref(), bit / 8, 1, |bytes| {
@@ -201,6 +211,16 @@ impl SimVfs {
     pub fn overwrite(&self, path: impl AsRef<Path>, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.rot(path.as_ref(), offset, bytes.len(), |target| {
             target.copy_from_slice(bytes);
+        })
+    }
+
+    /// Cuts a file, on disk and in memory; what was not synced is durable with it. Never makes it longer.
+    pub fn truncate(&self, path: impl AsRef<Path>, len: u64) -> io::Result<()> {
+        self.edit(path.as_ref(), |content| {
+            let kept =
+                usize::try_from(len).ok().and_then(|len| content.bytes().get(..len)).ok_or_else(outside)?;
+            *content = Content::settled(kept.to_vec());
+            Ok(())
         })
     }
 
@@ -654,8 +674,8 @@ impl MachineOff {
     }
 }
 
-/// An operation that was begun. Its `Display` is a line for a person who looks for the failure.
-#[derive(Clone, Debug)]
+/// An operation that was begun. Its `Display`, like its `Debug`, is a line for a person who looks for the failure.
+#[derive(Clone)]
 pub struct Logged {
     /// Counted from 0.
     pub number: u64,
@@ -684,7 +704,13 @@ impl fmt::Display for Logged {
     }
 }
 
-#[derive(Clone, Debug)]
+impl fmt::Debug for Logged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[derive(Clone)]
 enum Detail {
     None,
     To(Arc<Path>),
@@ -713,7 +739,7 @@ struct Planned {
 
 enum When {
     Number(u64),
-    Nth { operation: Operation, left: u64 },
+    Class { operation: Operation, skip: u64 },
     Always(Operation),
 }
 
@@ -769,11 +795,12 @@ impl Machine {
         self.planned.retain_mut(|planned| {
             let (strikes, stays) = match &mut planned.when {
                 When::Number(at) => (*at == number, *at > number),
-                When::Nth { operation: class, left } if *class == operation => {
-                    *left = left.saturating_sub(1);
-                    (*left == 0, *left > 0)
+                When::Class { operation: class, skip } if *class == operation => {
+                    let strikes = *skip == 0;
+                    *skip = skip.saturating_sub(1);
+                    (strikes, !strikes)
                 }
-                When::Nth { .. } => (false, true),
+                When::Class { .. } => (false, true),
                 When::Always(class) => (*class == operation, true),
             };
             if strikes && struck.is_none() {
@@ -912,30 +939,33 @@ impl Disk {
     }
 
     fn place(&mut self, path: &Path, bytes: Vec<u8>) -> io::Result<()> {
-        let content = Content::settled(bytes);
         let (folder, name) = split(path)?;
-        if let Some(entry) = self.lookup(path) {
-            let Entry::File(node) = entry else {
-                return Err(io::ErrorKind::IsADirectory.into());
-            };
-            *self.change(node) = content;
-            self.folder(&folder)?.add_settled(name, entry);
-            return Ok(());
-        }
         self.place_folder(&folder)?;
-        let node = self.make_node(content);
-        self.folder(&folder)?.add_settled(name, Entry::File(node));
+        let content = Content::settled(bytes);
+        let entry = match self.lookup(path) {
+            Some(Entry::Folder) => return Err(io::ErrorKind::IsADirectory.into()),
+            Some(entry @ Entry::File(node)) => {
+                *self.change(node) = content;
+                entry
+            }
+            None => Entry::File(self.make_node(content)),
+        };
+        self.folder(&folder)?.add_settled(name, entry);
         Ok(())
     }
 
+    /// Creates a folder where it is missing; its name and those above it are durable when this returns.
     fn place_folder(&mut self, path: &Path) -> io::Result<()> {
-        if self.lookup(path).is_some() {
-            return self.folder(path).map(|_| ());
-        }
-        let (parent, name) = split(path)?;
+        let Ok((parent, name)) = split(path) else {
+            return Ok(());
+        };
         self.place_folder(&parent)?;
+        match self.lookup(path) {
+            Some(Entry::File(_)) => return Err(io::ErrorKind::NotADirectory.into()),
+            Some(Entry::Folder) => {}
+            None => drop(self.folders.insert(path.to_path_buf(), Folder::default())),
+        }
         self.folder(&parent)?.add_settled(name, Entry::Folder);
-        self.folders.insert(path.to_path_buf(), Folder::default());
         Ok(())
     }
 

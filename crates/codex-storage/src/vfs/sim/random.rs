@@ -33,6 +33,11 @@ impl Random {
         self.below(count) == 0
     }
 
+    /// True in `percent` of 100 cases.
+    pub fn chance(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+
     /// Fills `target`.
     pub fn fill(&mut self, target: &mut [u8]) {
         for chunk in target.chunks_mut(8) {
@@ -44,6 +49,14 @@ impl Random {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_chance_comes_true_about_as_often_as_it_says() {
+        let mut random = Random::new(1);
+        let mut count = |percent| (0..10_000).filter(|_| random.chance(percent)).count();
+        assert_eq!((count(0), count(100)), (0, 10_000));
+        assert!((2_200..2_800).contains(&count(25)));
+    }
 
     #[test]
     fn numbers_are_those_of_the_reference_for_seed_1234567() {
