@@ -216,7 +216,7 @@ fn a_crash_leaves_handles_dead_and_locks_free() {
 }
 
 #[test]
-fn crash_at_stops_every_later_operation() {
+fn stop_at_stops_every_later_operation() {
     let (disk, file) = with_file(b"");
     disk.stop_at(1);
     file.write_all_at(b"first", 0).unwrap();
@@ -227,6 +227,25 @@ fn crash_at_stops_every_later_operation() {
     assert!(left.starts_with(b"first") && b"firstsecond".starts_with(&left[..]));
     let last = disk.log().last().unwrap().to_string();
     assert_eq!(last, "#2 Write /data at 5, 6 bytes: the machine is off");
+}
+
+#[test]
+fn what_a_killed_process_left_unsynced_can_still_be_lost_with_the_power() {
+    let (disk, file) = with_file(b"old");
+    file.write_all_at(b"new", 0).unwrap();
+    disk.create_new(Path::new("/unsynced")).unwrap();
+    let restarted = disk.process_crash();
+    assert_eq!(restarted.read_file(PATH).unwrap(), b"new");
+    let left: Vec<_> = (0..100).map(|seed| restarted.snapshot().crash(seed).files()).collect();
+    assert!(left.iter().any(|files| files.len() == 1 && files[path()] == b"old"));
+    assert!(left.iter().any(|files| files.len() == 2 && files[path()] == b"new"));
+
+    let file = restarted.open(path(), Access::Write).unwrap();
+    file.sync().unwrap();
+    restarted.sync_directory(Path::new("/")).unwrap();
+    for seed in 0..100 {
+        assert_eq!(restarted.crash(seed).files(), restarted.files(), "the next process can sync it");
+    }
 }
 
 #[test]
@@ -282,15 +301,12 @@ fn every_class_of_operation_fails_when_told_to() {
                 assert_eq!(code_of(&error), code(kind), "{operation:?}");
 
                 let (disk, file) = with_file(b"content");
-                disk.fail_always(*operation, fault(kind));
-                assert!(perform(&disk, &*file).is_err());
-                disk.clear_faults();
-                let (disk, file) = with_file(b"content");
                 perform(&disk, &*file).unwrap();
             }
         }
         let (disk, file) = with_file(b"content");
-        disk.fail_next(*operation, 0, Fault::Before(DiskError::Io));
+        disk.fail_always(*operation, Fault::Before(DiskError::Io));
+        perform(&disk, &*file).unwrap_err();
         perform(&disk, &*file).unwrap_err();
         assert_eq!(disk.read_file(PATH).unwrap(), b"content", "{operation:?} that fails before it begins");
     }
@@ -308,6 +324,19 @@ fn faults_strike_at_their_number_once() {
     file.write_all_at(b"b", 1).unwrap();
     file.sync().unwrap();
     assert_eq!(disk.crash(3).read_file(PATH).unwrap(), b"ab");
+}
+
+#[test]
+fn cleared_faults_and_stops_do_not_strike() {
+    let (disk, file) = with_file(b"");
+    disk.fail_at(0, Fault::Before(DiskError::Io));
+    disk.fail_next(Operation::Write, 0, Fault::Before(DiskError::Io));
+    disk.fail_always(Operation::Sync, Fault::Before(DiskError::Io));
+    disk.stop_at(1);
+    disk.clear_faults();
+    file.write_all_at(b"a", 0).unwrap();
+    file.sync().unwrap();
+    assert_eq!(disk.crash(1).read_file(PATH).unwrap(), b"a");
 }
 
 #[test]

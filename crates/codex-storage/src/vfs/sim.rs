@@ -99,22 +99,16 @@ impl SimVfs {
     /// disk as it was, what is not synced included, with nothing open and nothing locked.
     #[must_use]
     pub fn process_crash(&self) -> Self {
-        let copy = self.snapshot();
-        self.machine.lock().off = true;
-        copy
+        let mut machine = self.machine.lock();
+        // In one step with the copy: what another thread is told in between would be lost.
+        machine.off = true;
+        machine.copy()
     }
 
     /// An independent copy of the disk as it is, what is not synced included, with nothing open.
     #[must_use]
     pub fn snapshot(&self) -> Self {
-        let machine = self.machine.lock();
-        let mut disk = machine.disk.clone();
-        for node in disk.nodes.values_mut() {
-            node.open_count = 0;
-            node.locks.clear();
-        }
-        disk.forget_unreachable();
-        Self::boot(disk, machine.random.clone())
+        self.machine.lock().copy()
     }
 
     /// How many operations were begun, and so the number of the next one. Refused ones count.
@@ -750,6 +744,17 @@ struct Stop {
 }
 
 impl Machine {
+    /// Another machine with this disk and nothing open.
+    fn copy(&self) -> SimVfs {
+        let mut disk = self.disk.clone();
+        for node in disk.nodes.values_mut() {
+            node.open_count = 0;
+            node.locks.clear();
+        }
+        disk.forget_unreachable();
+        SimVfs::boot(disk, self.random.clone())
+    }
+
     /// Begins an operation that changes nothing.
     fn perform(&mut self, operation: Operation, path: &Arc<Path>) -> io::Result<()> {
         finish(self.begin(operation, path, Detail::None)?)
@@ -771,7 +776,7 @@ impl Machine {
         let number = self.operations;
         self.operations += 1;
         let fault = self.fault_for(number, operation);
-        let stop = if self.stop_at.is_some_and(|at| number >= at) {
+        let stop = if self.stop_at == Some(number) {
             self.off = true;
             // Anything but a write is over in one step: the crash at the next number has it done.
             Some(Stop { midway: operation == Operation::Write, error: io::Error::other(MachineOff) })
