@@ -129,7 +129,8 @@ pub(crate) struct Set {
     /// The record's key
     pub(crate) key: OsString,
     /// The value as JSON; `-` reads it from standard input
-    #[arg(allow_negative_numbers = true)]
+    // So that `-1e-5` is a value, which clap does not take for a number; `check` refuses options.
+    #[arg(allow_hyphen_values = true)]
     pub(crate) value: OsString,
     /// Store the value's bytes exactly, not as JSON
     #[arg(long)]
@@ -163,7 +164,7 @@ pub(crate) struct Keys {
     #[command(flatten)]
     pub(crate) selection: Selection,
     /// End each key with a zero byte, and write its bytes as they are
-    #[arg(short = '0', long = "null", conflicts_with = "json")]
+    #[arg(short = '0', long = "null")]
     pub(crate) null: bool,
 }
 
@@ -172,7 +173,7 @@ pub(crate) struct Scan {
     #[command(flatten)]
     pub(crate) selection: Selection,
     /// End each key and each value with a zero byte, and write their bytes as they are
-    #[arg(short = '0', long = "null", conflicts_with = "json")]
+    #[arg(short = '0', long = "null")]
     pub(crate) null: bool,
 }
 
@@ -267,9 +268,13 @@ pub(crate) struct Tour {
 /// Reads the command line, or says what is wrong with it. `--help` and `--version` are an `Ok(Err(_))`:
 /// text for standard output.
 pub(crate) fn parse(words: Vec<OsString>) -> Result<Result<Cli, clap::Error>, Failure> {
+    let escaped = words.iter().any(|word| word == "--");
     match Cli::try_parse_from(name_of_home(words)) {
         Ok(cli) => {
-            check(&cli.global)?;
+            check(&cli)?;
+            if let (Command::Set(set), false) = (&cli.command, escaped) {
+                refuse_option(&set.value)?;
+            }
             Ok(Ok(cli))
         }
         Err(error) if !error.use_stderr() => Ok(Err(error)),
@@ -314,7 +319,8 @@ fn name_of_home(words: Vec<OsString>) -> Vec<OsString> {
 }
 
 /// What the definition above cannot say of options that stand before or behind the command.
-fn check(global: &Global) -> Result<(), Failure> {
+fn check(cli: &Cli) -> Result<(), Failure> {
+    let global = &cli.global;
     if global.file.is_some() && global.home.is_some() {
         return Err(Failure::validation("--file and --home name two databases").hint("give one of them"));
     }
@@ -323,7 +329,28 @@ fn check(global: &Global) -> Result<(), Failure> {
         return Err(Failure::validation("--key-file, --passphrase and --passphrase-file exclude each other")
             .hint("give the one that unlocks this database"));
     }
+    let bytes_as_they_are = match &cli.command {
+        Command::Get(get) => get.raw,
+        Command::Keys(keys) => keys.null,
+        Command::Scan(scan) => scan.null,
+        _ => false,
+    };
+    if bytes_as_they_are && global.json {
+        return Err(Failure::validation("--json cannot be used where bytes are written as they are")
+            .hint("leave out --json, or --raw and -0"));
+    }
     Ok(())
+}
+
+/// A value that begins with `-` is a number, or it is `-` itself; else it is an option that does not exist.
+fn refuse_option(value: &OsStr) -> Result<(), Failure> {
+    match value.as_encoded_bytes() {
+        [b'-', next, ..] if !next.is_ascii_digit() => {
+            Err(Failure::validation("there is an option that this command does not know")
+                .hint("a value that begins with `-` goes behind `--`: codex set --raw name -- -v"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A usage error in the command's own words: clap's would quote the argument.
@@ -428,7 +455,6 @@ mod tests {
         assert_eq!(home("--home --json keys").as_deref(), Some("default"));
         assert_eq!(home("--mode ledger --home get keys").as_deref(), Some("default"));
         assert_eq!(home("get --home keys").as_deref(), Some("default"));
-        assert_eq!(home("--file --home keys").as_deref(), None);
     }
 
     #[test]
@@ -441,6 +467,16 @@ mod tests {
     }
 
     #[test]
+    fn flags_are_flags_on_both_sides_of_a_value() {
+        for line in ["set --raw key v", "set key --raw v", "set key v --raw", "set --raw key -- --json"] {
+            let cli = parse(words(line)).expect("right").expect("a command");
+            let Command::Set(set) = cli.command else { panic!("a set") };
+            assert!(set.raw && (set.value == "v" || set.value == "--json"), "{line}");
+            assert!(!cli.global.json);
+        }
+    }
+
+    #[test]
     fn usage_errors_do_not_quote_what_was_given() {
         for line in [
             "set name s3cret s3cret",
@@ -448,6 +484,7 @@ mod tests {
             "set --s3cret=s3cret name 1",
             "set name 1 --s3cret",
             "set name -s3cret",
+            "set --raw name --s3cret",
             "--mode s3cret keys",
             "--limit=s3cret keys",
             "keys --limit s3cret",
@@ -464,5 +501,6 @@ mod tests {
         refusal("--key-file a keys --passphrase");
         refusal("keys -0 --json");
         refusal("--json keys -0");
+        refusal("--json get name --raw");
     }
 }

@@ -107,6 +107,14 @@ impl Failure {
         self
     }
 
+    /// Says how much of the input had been committed before.
+    pub(crate) fn committed(mut self, records: u64) -> Self {
+        if let Self::Reported(report) = &mut self {
+            report.place.committed = Some(records);
+        }
+        self
+    }
+
     /// Puts what was being done before the message.
     pub(crate) fn context(mut self, context: &str) -> Self {
         if let Self::Reported(report) = &mut self {
@@ -115,7 +123,7 @@ impl Failure {
         self
     }
 
-    /// The same failure, as a bug of ours or not, for what stays behind in a store.
+    /// Keeps what caused it.
     fn with_source(mut self, source: impl Error + Send + Sync + 'static) -> Self {
         if let Self::Reported(report) = &mut self {
             report.source = Some(Box::new(source));

@@ -1,40 +1,132 @@
-//! Lines of an input of any length, in bounded memory.
+//! Input as a stream of lines, each bounded, one at a time in memory.
 
-use std::io::{BufRead, Read};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
 
 use crate::exit::{Failure, Place};
-use crate::value::Line;
 
-/// A value is at most 1 GiB; in base64 or with escapes a line may be some times as long.
-const LINE_LEN_MAX: u64 = 4 << 30;
+/// The lines of a file or of standard input, with their numbers.
+pub(crate) struct Lines {
+    source: Box<dyn BufRead>,
+    /// Number of the last line that was read, from 1.
+    number: u64,
+    line: Vec<u8>,
+    len_max: u64,
+}
 
-/// Gives each line that is not blank, with its number from 1.
-pub(crate) fn for_each(
-    mut input: impl BufRead,
-    mut each: impl FnMut(u64, Line, usize) -> Result<(), Failure>,
-) -> Result<u64, Failure> {
-    let mut text = Vec::new();
-    let mut number = 0;
-    loop {
-        text.clear();
-        number += 1;
-        let len = input
-            .by_ref()
-            .take(LINE_LEN_MAX)
-            .read_until(b'\n', &mut text)
-            .map_err(|error| Failure::io(format!("read line {number}"), error))?;
-        if len == 0 {
-            return Ok(number - 1);
+impl Lines {
+    /// Opens the file; `-` is standard input.
+    pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
+        if path == Path::new("-") {
+            return Ok(Self::new(Box::new(io::stdin().lock()), LINE_LEN_MAX));
         }
-        if text.trim_ascii().is_empty() {
-            continue;
+        let context = || format!("read {}", path.display());
+        let file = File::open(path).map_err(|error| Failure::io(context(), error))?;
+        Ok(Self::new(Box::new(BufReader::with_capacity(64 * 1024, file)), LINE_LEN_MAX))
+    }
+
+    /// The lines of what is in memory.
+    pub(crate) fn of(text: &'static [u8]) -> Self {
+        Self::new(Box::new(text), LINE_LEN_MAX)
+    }
+
+    fn new(source: Box<dyn BufRead>, len_max: u64) -> Self {
+        Self { source, number: 0, line: Vec::new(), len_max }
+    }
+
+    /// The next line that is not blank, with its number; none at the end.
+    pub(crate) fn next(&mut self) -> Result<Option<(u64, &str)>, Failure> {
+        loop {
+            self.line.clear();
+            // A line that was long does not hold its memory for the rest of the input.
+            self.line.shrink_to(KEPT_LEN_MAX);
+            self.number += 1;
+            let mut bounded = self.source.as_mut().take(self.len_max + 1);
+            let read = bounded
+                .read_until(b'\n', &mut self.line)
+                .map_err(|error| Failure::io(format!("read line {}", self.number), error))?;
+            if read == 0 {
+                return Ok(None);
+            }
+            if self.line.last() == Some(&b'\n') {
+                self.line.pop();
+            } else if bounded.limit() == 0 {
+                return Err(self.fault("longer than any record can be"));
+            }
+            if !self.line.iter().all(u8::is_ascii_whitespace) {
+                break;
+            }
         }
-        let place = Place { line: Some(number), committed: None };
-        // A message of the parser could quote the line, which may hold a secret.
-        let line = serde_json::from_slice(&text).map_err(|error| {
-            let what = format!("line {number} is no record in JSON (column {})", error.column());
-            Failure::validation(what).at(place).hint("a line looks like {\"key\":\"name\",\"value\":\"Ada\"}")
-        })?;
-        each(number, line, len).map_err(|failure| failure.context(&format!("line {number}")).at(place))?;
+        match std::str::from_utf8(&self.line) {
+            Ok(line) => Ok(Some((self.number, line))),
+            Err(_) => Err(self.fault("not UTF-8")),
+        }
+    }
+
+    fn fault(&self, what: &str) -> Failure {
+        fault(self.number, what)
+    }
+}
+
+impl std::fmt::Debug for Lines {
+    // The line itself is a record: it is nobody's to see.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Lines").field("number", &self.number).finish_non_exhaustive()
+    }
+}
+
+/// What is wrong with a line.
+pub(crate) fn fault(number: u64, what: &str) -> Failure {
+    Failure::validation(format!("line {number} is wrong: {what}"))
+        .at(Place { line: Some(number), committed: None })
+}
+
+/// The longest line: a value of 1 GiB as base64, a key of 65,535 bytes as escapes, and their names.
+const LINE_LEN_MAX: u64 = 1_500_000_000;
+const _: () = assert!(LINE_LEN_MAX > (1 << 30) / 3 * 4 + 65_535 * 6 + 1024);
+
+const KEPT_LEN_MAX: usize = 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Cursor;
+
+    fn lines(text: &'static [u8], len_max: u64) -> Lines {
+        Lines::new(Box::new(Cursor::new(text)), len_max)
+    }
+
+    fn next(lines: &mut Lines) -> Option<(u64, String)> {
+        lines.next().expect("the line is right").map(|(number, line)| (number, line.to_owned()))
+    }
+
+    #[test]
+    fn blank_lines_are_counted_and_passed_over() {
+        let mut lines = lines(b"a\n\n \t\r\nb\r\nc", 100);
+        assert_eq!(next(&mut lines), Some((1, "a".to_owned())));
+        assert_eq!(next(&mut lines), Some((4, "b\r".to_owned())));
+        assert_eq!(next(&mut lines), Some((5, "c".to_owned())));
+        assert_eq!(next(&mut lines), None);
+    }
+
+    #[test]
+    fn a_line_over_the_bound_is_refused_with_its_number() {
+        let mut lines = lines(b"12345\n123456\n", 5);
+        assert_eq!(next(&mut lines), Some((1, "12345".to_owned())));
+        let failure = lines.next().expect_err("the line is too long");
+        assert!(failure.text().contains("line 2 is wrong: longer"), "{}", failure.text());
+    }
+
+    #[test]
+    fn the_last_line_may_fill_the_bound_without_a_newline() {
+        let mut lines = lines(b"12345", 5);
+        assert_eq!(next(&mut lines), Some((1, "12345".to_owned())));
+    }
+
+    #[test]
+    fn a_line_that_is_not_utf8_is_refused() {
+        let failure = lines(b"\xff\n", 5).next().expect_err("not UTF-8");
+        assert!(failure.text().contains("line 1 is wrong: not UTF-8"), "{}", failure.text());
     }
 }

@@ -3,8 +3,10 @@
 mod args;
 mod commands;
 mod exit;
+mod key;
 mod lines;
 mod output;
+mod record;
 mod secret;
 mod value;
 
@@ -16,7 +18,11 @@ use output::{Format, Notes, Output};
 
 fn main() -> ExitCode {
     let words: Vec<_> = std::env::args_os().collect();
-    let format = if words.iter().any(|word| word == "--json") { Format::Json } else { Format::Text };
+    let format = if words.iter().take_while(|word| *word != "--").any(|word| word == "--json") {
+        Format::Json
+    } else {
+        Format::Text
+    };
     match run(words, format) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Absent) => ExitCode::from(exit::NOT_FOUND),

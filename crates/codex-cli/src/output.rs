@@ -60,6 +60,11 @@ impl Output {
         self.stream.write_all(bytes).map_err(Failure::output)
     }
 
+    /// Where whole records are written; its errors are a [`Failure::output`].
+    pub(crate) fn stream(&mut self) -> &mut impl Write {
+        &mut self.stream
+    }
+
     /// Hands on what has been printed. A program that reads along sees it now.
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
         self.stream.flush().map_err(Failure::output)
@@ -71,16 +76,6 @@ impl Output {
             // Nobody may be reading: a note is then not worth failing for.
             let _ = writeln!(io::stderr(), "codex: {note}");
         }
-    }
-}
-
-impl Write for Output {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.stream.flush()
     }
 }
 

@@ -1,122 +1,221 @@
 //! Where keys and passphrases come from: files, the environment, the terminal; never an argument.
+//!
+//! Their text is wiped when it is no longer needed, and no message holds any of it.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{Read, Write};
 use std::path::Path;
 
-use codex::{EncryptionKey, Unlock};
+use base64ct::{Base64, Base64Unpadded, Encoding};
+use codex::{EncryptionKey, ErrorKind, Unlock};
 use zeroize::Zeroizing;
 
 use crate::args::Global;
 use crate::exit::Failure;
 
-/// A key file or passphrase file is short; more is another file, given by mistake.
-const SECRET_LEN_MAX: u64 = 64 * 1024;
-
-/// Whether the database is being created, so that a typed passphrase is asked for twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    Open,
-    Create,
+/// What was given to unlock a database.
+pub(crate) enum Secret {
+    /// Nothing: a database without encryption.
+    None,
+    /// A key, or a passphrase from a file.
+    Given(Unlock),
+    /// A passphrase from the terminal, where it may be mistyped.
+    Typed(Zeroizing<String>),
 }
 
-/// What unlocks the database, if anything was given.
-pub(crate) fn unlock(global: &Global, purpose: Purpose) -> Result<Option<Unlock>, Failure> {
-    if let Some(path) = &global.key_file {
-        return encryption_key(&read(path)?, "the key file").map(|key| Some(key.into()));
-    }
-    if let Some(path) = &global.passphrase_file {
-        let text = read(path)?;
-        let line = text.lines().next().unwrap_or_default();
-        return Ok(Some(Unlock::passphrase(line)));
-    }
-    if global.passphrase {
-        return ask(purpose).map(Some);
-    }
-    match std::env::var_os("CODEX_KEY") {
-        Some(text) if !text.is_empty() => {
-            let text = Zeroizing::new(text.into_string().unwrap_or_default());
-            encryption_key(&text, "the variable CODEX_KEY").map(|key| Some(key.into()))
+impl Secret {
+    /// Reads it from where the options say, or else from `CODEX_KEY`.
+    pub(crate) fn read(global: &Global) -> Result<Self, Failure> {
+        if let Some(path) = &global.key_file {
+            let text = read(path)?;
+            return encryption_key(&text, &path.display().to_string()).map(|key| Self::Given(key.into()));
         }
-        _ => Ok(None),
+        if let Some(path) = &global.passphrase_file {
+            let text = read(path)?;
+            let line = not_empty(text.lines().next().unwrap_or_default())?;
+            return Ok(Self::Given(Unlock::passphrase(line)));
+        }
+        if global.passphrase {
+            let passphrase = ask("Passphrase: ")?;
+            not_empty(&passphrase)?;
+            return Ok(Self::Typed(passphrase));
+        }
+        match std::env::var_os("CODEX_KEY") {
+            None => Ok(Self::None),
+            // A script whose key could not be found must not make a database that anybody can read.
+            Some(text) if text.is_empty() => {
+                Err(Failure::validation("the variable CODEX_KEY is set and empty")
+                    .hint("unset it for a database without encryption"))
+            }
+            Some(text) => {
+                let text = Zeroizing::new(text.into_encoded_bytes());
+                let text = std::str::from_utf8(&text).unwrap_or_default();
+                encryption_key(text, "the variable CODEX_KEY").map(|key| Self::Given(key.into()))
+            }
+        }
+    }
+
+    /// What opens the database; none for one without encryption.
+    pub(crate) fn unlock(self) -> Option<Unlock> {
+        match self {
+            Self::None => None,
+            Self::Given(unlock) => Some(unlock),
+            Self::Typed(passphrase) => Some(Unlock::passphrase(passphrase.as_str())),
+        }
+    }
+
+    /// Asks a second time for what was typed, before a new database is encrypted with it.
+    pub(crate) fn confirm(typed: &str) -> Result<(), Failure> {
+        if ask("The same passphrase again, for the new database: ")?.as_str() == typed {
+            Ok(())
+        } else {
+            Err(Failure::validation("the two passphrases differ").hint("nothing was created; try again"))
+        }
     }
 }
 
-fn ask(purpose: Purpose) -> Result<Unlock, Failure> {
-    let prompt = |text| {
-        rpassword::prompt_password(text).map(Zeroizing::new).map_err(|error| {
-            Failure::validation(format!("the passphrase cannot be asked for: {}", error.kind()))
-                .hint("--passphrase needs a terminal; scripts use --passphrase-file or --key-file")
-        })
-    };
-    let passphrase = prompt("Passphrase: ")?;
-    if purpose == Purpose::Create && prompt("The same again: ")? != passphrase {
-        return Err(Failure::validation("the two passphrases differ"));
-    }
-    Ok(Unlock::passphrase(passphrase.as_str()))
+fn not_empty(passphrase: &str) -> Result<&str, Failure> {
+    if passphrase.is_empty() { Err(Failure::validation("the passphrase is empty")) } else { Ok(passphrase) }
+}
+
+fn ask(prompt: &str) -> Result<Zeroizing<String>, Failure> {
+    rpassword::prompt_password(prompt).map(Zeroizing::new).map_err(|error| {
+        Failure::validation(format!("there is no terminal to ask for the passphrase: {}", error.kind()))
+            .hint("in scripts, use --passphrase-file FILE or --key-file FILE")
+    })
 }
 
 fn encryption_key(text: &str, place: &str) -> Result<EncryptionKey, Failure> {
-    use base64ct::{Base64, Encoding};
-    let text = text.trim();
+    let text = text.trim_ascii();
     if let Ok(key) = EncryptionKey::from_hex(text) {
         return Ok(key);
     }
     let mut bytes = Zeroizing::new([0; 32]);
-    match Base64::decode(text, &mut *bytes) {
-        Ok(decoded) if decoded.len() == 32 => Ok(EncryptionKey::from_bytes(*bytes)),
-        _ => Err(Failure::validation(format!("{place} holds no encryption key"))
+    let decoded = if text.ends_with('=') {
+        Base64::decode(text, &mut *bytes).map(<[u8]>::len)
+    } else {
+        Base64Unpadded::decode(text, &mut *bytes).map(<[u8]>::len)
+    };
+    if decoded == Ok(32) {
+        return Ok(EncryptionKey::from_bytes(*bytes));
+    }
+    Err(Failure::validation(format!("{place} holds no encryption key"))
+        .hint("a key is 64 hexadecimal digits, or base64 of 32 bytes; `codex keygen FILE` makes one"))
+}
+
+/// The text of a file that only its owner can read. A pipe will do: `--key-file <(pass show app)`.
+fn read(path: &Path) -> Result<Zeroizing<String>, Failure> {
+    let shown = path.display();
+    let file = File::open(path).map_err(|error| Failure::io(format!("open {shown}"), error))?;
+    let metadata = file.metadata().map_err(|error| Failure::io(format!("open {shown}"), error))?;
+    if metadata.is_dir() {
+        return Err(Failure::validation(format!("{shown} is a folder, not a key file")));
+    }
+    refuse_shared(path, &metadata)?;
+    // At its full size from the start, so that no copy stays behind where it grew.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(SECRET_LEN_MAX + 1));
+    file.take(SECRET_LEN_MAX as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| Failure::io(format!("read {shown}"), error))?;
+    if bytes.len() > SECRET_LEN_MAX {
+        return Err(Failure::validation(format!("{shown} is longer than any key or passphrase file")));
+    }
+    match std::str::from_utf8(&bytes) {
+        Ok(text) => Ok(Zeroizing::new(text.to_owned())),
+        Err(_) => Err(Failure::validation(format!("{shown} is not text"))
             .hint("a key is 64 hexadecimal digits, or base64 of 32 bytes; `codex keygen FILE` makes one")),
     }
 }
 
-fn read(path: &Path) -> Result<Zeroizing<String>, Failure> {
-    let shown = path.display();
-    let file = File::open(path).map_err(|error| Failure::io(format!("open {shown}"), error))?;
-    let metadata = file.metadata().map_err(|error| Failure::io(format!("look at {shown}"), error))?;
-    if !metadata.is_file() || metadata.len() > SECRET_LEN_MAX {
-        return Err(Failure::validation(format!("{shown} is no file that holds a key or a passphrase")));
-    }
-    refuse_shared(path, &metadata)?;
-    let mut text = Zeroizing::new(String::new());
-    file.take(SECRET_LEN_MAX)
-        .read_to_string(&mut text)
-        .map_err(|error| Failure::io(format!("read {shown}"), error))?;
-    Ok(text)
-}
-
 #[cfg(unix)]
-fn refuse_shared(path: &Path, metadata: &fs::Metadata) -> Result<(), Failure> {
+fn refuse_shared(path: &Path, metadata: &Metadata) -> Result<(), Failure> {
     use std::os::unix::fs::PermissionsExt;
     if metadata.permissions().mode() & 0o077 == 0 {
         return Ok(());
     }
     let shown = path.display();
-    Err(Failure::new(codex::ErrorKind::Permission, format!("others can read {shown}"))
-        .hint(format!("chmod 600 {shown}")))
+    Err(Failure::new(ErrorKind::Permission, format!("others than its owner can use {shown}"))
+        .hint(format!("chmod 600 {}", quoted(&shown.to_string()))))
 }
 
 #[cfg(not(unix))]
-fn refuse_shared(_: &Path, _: &fs::Metadata) -> Result<(), Failure> {
+fn refuse_shared(_: &Path, _: &Metadata) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Writes a new key to a new file, or to standard output.
-pub(crate) fn generate(path: &Path, output: &mut impl Write) -> Result<(), Failure> {
-    let key = EncryptionKey::generate().map_err(codex::Error::from)?;
-    let text = key.to_hex();
-    if path.as_os_str() == "-" {
-        return writeln!(output, "{}", text.as_str()).map_err(Failure::output);
-    }
+/// A word as a shell takes it.
+#[cfg(unix)]
+fn quoted(word: &str) -> String {
+    let plain = |character: char| character.is_alphanumeric() || "/._-+:,@%".contains(character);
+    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+}
+
+/// Writes a new key to a new file that only its owner can read and write.
+pub(crate) fn write_new_key(path: &Path) -> Result<(), Failure> {
+    let text = new_key()?;
     let shown = path.display();
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path).map_err(|error| {
-        Failure::io(format!("create {shown}"), error).hint("an existing file is never overwritten by keygen")
+        let exists = error.kind() == std::io::ErrorKind::AlreadyExists;
+        let failure = Failure::io(format!("create {shown}"), error);
+        if exists {
+            failure.hint("a key is never overwritten: what it encrypts would be lost")
+        } else {
+            failure
+        }
     })?;
-    writeln!(file, "{}", text.as_str())
+    file.write_all(text.as_bytes())
+        .and_then(|()| file.write_all(b"\n"))
         .and_then(|()| file.sync_all())
         .map_err(|error| Failure::io(format!("write {shown}"), error))
+}
+
+/// A new key, as 64 hexadecimal digits.
+pub(crate) fn new_key() -> Result<Zeroizing<String>, Failure> {
+    let key = EncryptionKey::generate().map_err(codex::Error::from)?;
+    Ok(key.to_hex())
+}
+
+/// A key file or passphrase file is short; more is another file, given by mistake.
+const SECRET_LEN_MAX: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEX: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+
+    #[test]
+    fn hex_and_base64_with_a_newline_are_the_same_key() {
+        for text in [
+            HEX,
+            &format!("{HEX}\n"),
+            &HEX.to_uppercase(),
+            "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\r\n",
+            "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
+        ] {
+            let key = encryption_key(text, "the test").expect("a key");
+            assert_eq!(key.to_hex().as_str(), HEX);
+        }
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused_without_being_quoted() {
+        for text in
+            ["", "s3cret", &HEX[1..], &format!("{HEX}00"), "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHg=="]
+        {
+            let failure = encryption_key(text, "the test").expect_err("no key");
+            assert!(text.is_empty() || !failure.text().contains(text), "{}", failure.text());
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_chmod_command_can_be_pasted() {
+        assert_eq!(quoted("/home/ada/app.key"), "/home/ada/app.key");
+        assert_eq!(quoted("Ada's key; rm"), "'Ada'\\''s key; rm'");
+    }
 }

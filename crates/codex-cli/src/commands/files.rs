@@ -1,15 +1,16 @@
-//! Verbs on the file: verify, head, stats, backup, backups, restore.
+//! Verbs on whole files: verify, head, stats, backup, backups, restore, keygen.
 
+use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use codex::{Head, RestoreOptions};
 use serde_json::json;
 
-use super::{Access, open};
-use crate::args::{Backup, Global, Restore};
+use super::{Access, failed, open};
+use crate::args::{Backup, Global, Keygen, Restore};
 use crate::exit::Failure;
 use crate::output::Output;
-use crate::secret::{self, Purpose};
+use crate::secret::{self, Secret};
 
 fn hex(head: &Head) -> String {
     base16ct::lower::encode_string(&head.root)
@@ -38,9 +39,10 @@ pub(super) fn verify(global: &Global, output: &mut Output) -> Result<(), Failure
 }
 
 pub(super) fn head(global: &Global, output: &mut Output) -> Result<(), Failure> {
-    let head = open(global, Access::Read, output)?.head();
-    let object = json!({"size": head.size, "root": hex(&head)});
-    output.result(&format!("{} {}", head.size, hex(&head)), &object)
+    let store = open(global, Access::Read, output)?;
+    let (head, sequence) = (store.head(), store.view().sequence());
+    let object = json!({"size": head.size, "root": hex(&head), "sequence": sequence});
+    output.result(&format!("{} {} {sequence}", head.size, hex(&head)), &object)
 }
 
 pub(super) fn stats(global: &Global, output: &mut Output) -> Result<(), Failure> {
@@ -93,10 +95,24 @@ pub(super) fn backups(global: &Global, output: &mut Output) -> Result<(), Failur
 }
 
 pub(super) fn restore(global: &Global, restore: &Restore, output: &mut Output) -> Result<(), Failure> {
+    let secret = Secret::read(global)?;
+    let encrypted = !matches!(secret, Secret::None);
     let mut options = RestoreOptions::new().overwrite(restore.overwrite);
-    if let Some(unlock) = secret::unlock(global, Purpose::Open)? {
+    if let Some(unlock) = secret.unlock() {
         options = options.unlock(unlock);
     }
-    codex::restore(&restore.source, &restore.target, options)?;
-    output.result("restored and verified", &json!({"restored": true}))
+    codex::restore(&restore.source, &restore.target, options).map_err(|error| failed(error, encrypted))?;
+    let path = restore.target.to_string_lossy();
+    output.result(&format!("restored and verified {path}"), &json!({"restored": path}))
+}
+
+pub(super) fn keygen(keygen: &Keygen, output: &mut Output) -> Result<(), Failure> {
+    if keygen.file == Path::new("-") {
+        let key = secret::new_key()?;
+        return output.result(&key, &json!({"key": key.as_str()}));
+    }
+    secret::write_new_key(&keygen.file)?;
+    let path = keygen.file.to_string_lossy();
+    output.note(&format!("wrote a new key to {path}; without it, what it encrypts is lost"));
+    output.result("", &json!({"key_file": path}))
 }

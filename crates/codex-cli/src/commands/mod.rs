@@ -7,17 +7,17 @@ mod tour;
 
 use std::path::PathBuf;
 
-use codex::{Options, Store};
+use codex::{ErrorKind, Options, Store};
 
 use crate::args::{Command, Global, Mode};
 use crate::exit::{Failure, Outcome};
 use crate::output::Output;
-use crate::secret::{self, Purpose};
+use crate::secret::Secret;
 
 pub(crate) fn run(global: &Global, command: Command, output: &mut Output) -> Result<Outcome, Failure> {
     let done = match command {
         Command::Set(set) => records::set(global, &set, output),
-        Command::Get(get) => return records::get(global, &get, output),
+        Command::Get(get) => records::get(global, &get, output),
         Command::Delete(delete) => return records::delete(global, &delete, output),
         Command::Has(has) => return records::has(global, &has, output),
         Command::Keys(keys) => records::keys(global, &keys, output),
@@ -33,7 +33,7 @@ pub(crate) fn run(global: &Global, command: Command, output: &mut Output) -> Res
         Command::Backup(backup) => files::backup(global, &backup, output),
         Command::Backups => files::backups(global, output),
         Command::Restore(restore) => files::restore(global, &restore, output),
-        Command::Keygen(keygen) => secret::generate(&keygen.file, output),
+        Command::Keygen(keygen) => files::keygen(&keygen, output),
         Command::Tour(tour) => tour::run(&tour, output),
         Command::TourWriter => tour::write_until_killed(global, output),
     };
@@ -58,6 +58,15 @@ enum Target {
     Home(String),
 }
 
+impl Target {
+    fn open(&self, options: &Options) -> codex::Result<Store> {
+        match self {
+            Self::File(path) => options.open(path),
+            Self::Home(name) => options.open_home(name),
+        }
+    }
+}
+
 fn target(global: &Global) -> Result<Target, Failure> {
     if let Some(name) = &global.home {
         return Ok(Target::Home(name.clone()));
@@ -65,42 +74,56 @@ fn target(global: &Global) -> Result<Target, Failure> {
     let named = global.file.clone().or_else(|| std::env::var_os("CODEX_DB").map(PathBuf::from));
     match named.filter(|path| !path.as_os_str().is_empty()) {
         Some(path) => Ok(Target::File(path)),
-        None => Err(Failure::validation("no database is named")
-            .hint("give --file PATH, or --home[=NAME] for one in the home folder, or set CODEX_DB")),
+        None => Err(Failure::validation("no database is named").hint(
+            "give --file PATH, or --home[=NAME] for one in the home folder; or set CODEX_DB to a path",
+        )),
     }
 }
 
+/// Opens the database that the options name. A new one is made only where the verb makes one.
 fn open(global: &Global, access: Access, output: &mut Output) -> Result<Store, Failure> {
     let target = target(global)?;
-    let missing = matches!(&target, Target::File(path) if !path.exists());
-    let purpose = if missing && access == Access::Create { Purpose::Create } else { Purpose::Open };
-    let mut options = Options::new().create(access == Access::Create).read_only(access == Access::Read);
+    let secret = Secret::read(global)?;
+    let encrypted = !matches!(secret, Secret::None);
+    let typed = if let Secret::Typed(typed) = &secret { Some(typed.clone()) } else { None };
+
+    let mut options = Options::new().create(false).read_only(access == Access::Read);
     if let Some(mode) = global.mode {
         options = options.mode(match mode {
             Mode::Ledger => codex::Mode::Ledger,
             Mode::Snapshot => codex::Mode::Snapshot,
         });
     }
-    let unlock = secret::unlock(global, purpose)?;
-    if purpose == Purpose::Create && unlock.is_none() {
-        output.note("the new database is not encrypted; `codex keygen` and --key-file make an encrypted one");
-    }
-    if let Some(unlock) = unlock {
+    if let Some(unlock) = secret.unlock() {
         options = options.unlock(unlock);
     }
-    let opened = match &target {
-        Target::File(path) => options.open(path),
-        Target::Home(name) => options.open_home(name),
-    };
-    opened.map_err(|error| {
-        let kind = error.kind();
-        let failure = Failure::from(error);
-        match kind {
-            codex::ErrorKind::Encryption => {
-                failure.hint("give the key with --key-file, CODEX_KEY or --passphrase; nothing was changed")
+    match target.open(&options) {
+        Err(error) if access == Access::Create && error.kind() == ErrorKind::NotFound => {
+            if let Some(typed) = typed {
+                Secret::confirm(&typed)?;
             }
-            codex::ErrorKind::NotFound => failure.hint("`codex set` and `codex import` create a database"),
-            _ => failure,
+            let store = target.open(&options.create(true)).map_err(|error| failed(error, encrypted))?;
+            if !encrypted {
+                output.note(
+                    "created a database without encryption; `codex keygen` makes a key for one with it",
+                );
+            }
+            Ok(store)
         }
-    })
+        opened => opened.map_err(|error| failed(error, encrypted)),
+    }
+}
+
+/// A failure to open, with what to do next.
+fn failed(error: codex::Error, with_key: bool) -> Failure {
+    let kind = error.kind();
+    let failure = Failure::from(error);
+    match kind {
+        ErrorKind::Encryption if with_key => failure.hint("this is not its key; the file was left as it is"),
+        ErrorKind::Encryption => {
+            failure.hint("give its key with --key-file, --passphrase or the variable CODEX_KEY")
+        }
+        ErrorKind::NotFound => failure.hint("`codex set` and `codex import` create a database"),
+        _ => failure,
+    }
 }

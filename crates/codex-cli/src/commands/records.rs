@@ -1,81 +1,81 @@
 //! Verbs on records: set, get, delete, has, keys, scan, count, clear.
 
-use std::io::Read;
+use std::ffi::OsString;
 use std::ops::Bound;
 
 use codex::{Batch, Codec, Entry, ErrorKind};
+use serde_json::json;
 
 use super::{Access, open};
 use crate::args::{Clear, Count, Delete, Get, Global, Has, Keys, Scan, Selection, Set};
 use crate::exit::{Failure, Outcome};
+use crate::key;
 use crate::output::Output;
-use crate::value::{self, Line};
+use crate::record::{self, Name};
+use crate::value::{self, Form, Value};
 
 pub(super) fn set(global: &Global, set: &Set, output: &mut Output) -> Result<(), Failure> {
-    let mut bytes = set.value.as_encoded_bytes().to_vec();
-    if set.value == "-" {
-        bytes.clear();
-        let limit = codex::VALUE_LEN_MAX as u64 + 1;
-        std::io::stdin()
-            .lock()
-            .take(limit)
-            .read_to_end(&mut bytes)
-            .map_err(|error| Failure::io("read standard input", error))?;
-    }
     // Checked before anything is created.
-    let json = if set.raw { None } else { Some(value::json(&bytes)?) };
-    let store = open(global, Access::Create, output)?;
-    match json {
-        Some(json) => store.set(value::key(&set.key), &json)?,
-        None => store.set_bytes(value::key(&set.key), &bytes)?,
+    let key = key::from_argument(&set.key)?;
+    let form = if set.raw { Form::Raw } else { Form::Json };
+    let mut batch = Batch::new();
+    match value::from_argument(&set.value, form)? {
+        Value::Json(json) => batch.set(key, &json)?,
+        Value::Bytes(bytes) => batch.set_bytes(key, bytes),
     }
+    let store = open(global, Access::Create, output)?;
+    let sequence = store.commit(batch)?.sequence;
     store.close()?;
-    output.result("", &serde_json::json!({"set": 1}))
+    output.result("", &json!({"sequence": sequence}))
 }
 
-pub(super) fn get(global: &Global, get: &Get, output: &mut Output) -> Result<Outcome, Failure> {
+pub(super) fn get(global: &Global, get: &Get, output: &mut Output) -> Result<(), Failure> {
+    let key = key::from_argument(&get.key)?;
     let store = open(global, Access::Read, output)?;
-    let Some(entry) = store.get_entry(value::key(&get.key))? else {
-        return Err(Failure::new(ErrorKind::NotFound, "there is no such key"));
+    let Some(entry) = store.get_entry(key)? else {
+        return Err(Failure::new(ErrorKind::NotFound, "there is no such key in the database"));
     };
-    if output.is_json() {
-        output.object(&Line::of(&entry))?;
+    if get.raw {
+        output.bytes(&entry.value)
+    } else if output.is_json() {
+        print_record(&entry, output)
+    } else if let Some(text) = record::text_of(entry.codec, &entry.value) {
+        output.line(&text)
     } else {
         output.bytes(&entry.value)?;
-        if !get.raw {
-            output.bytes(b"\n")?;
-            if entry.codec != Codec::Json {
-                output.note("the value is not JSON: its bytes are shown");
-            }
-        }
+        output.bytes(b"\n")?;
+        let codec = if entry.codec == Codec::Bincode { "bincode" } else { "raw" };
+        output.note(&format!("the value is not JSON but {codec}: its bytes are shown, and a newline"));
+        Ok(())
     }
-    Ok(Outcome::Done)
 }
 
 pub(super) fn delete(global: &Global, delete: &Delete, output: &mut Output) -> Result<Outcome, Failure> {
+    let keys: Vec<_> = delete.keys.iter().map(|key| key::from_argument(key)).collect::<Result<_, _>>()?;
     let store = open(global, Access::Change, output)?;
-    let count = store.delete_many(delete.keys.iter().map(|key| value::key(key)))?;
+    let count = store.delete_many(keys)?;
+    let sequence = store.view().sequence();
     store.close()?;
-    output.result(&format!("{count} deleted"), &serde_json::json!({"deleted": count}))?;
+    output.result(&format!("{count} deleted"), &json!({"deleted": count, "sequence": sequence}))?;
     Ok(if count == 0 { Outcome::Absent } else { Outcome::Done })
 }
 
 pub(super) fn has(global: &Global, has: &Has, output: &mut Output) -> Result<Outcome, Failure> {
+    let key = key::from_argument(&has.key)?;
     let store = open(global, Access::Read, output)?;
-    let found = store.has(value::key(&has.key))?;
-    output.result(if found { "true" } else { "false" }, &serde_json::json!({"has": found}))?;
+    let found = store.has(key)?;
+    output.result(if found { "true" } else { "false" }, &json!({"has": found}))?;
     Ok(if found { Outcome::Done } else { Outcome::Absent })
 }
 
 pub(super) fn keys(global: &Global, keys: &Keys, output: &mut Output) -> Result<(), Failure> {
     select(global, &keys.selection, output, |entry, output| {
         if output.is_json() {
-            output.object(&Line::of_key(&entry.key))
+            output.object(&Name::of(&entry.key))
         } else if keys.null {
-            output.bytes(&entry.key)?;
-            output.bytes(b"\0")
+            terminated(&entry.key, output)
         } else {
-            output.line(&value::shown(&entry.key))
+            output.line(&key::shown(&entry.key))
         }
     })
 }
@@ -83,27 +83,44 @@ pub(super) fn keys(global: &Global, keys: &Keys, output: &mut Output) -> Result<
 pub(super) fn scan(global: &Global, scan: &Scan, output: &mut Output) -> Result<(), Failure> {
     select(global, &scan.selection, output, |entry, output| {
         if output.is_json() {
-            output.object(&Line::of(entry))
+            print_record(entry, output)
         } else if scan.null {
-            output.bytes(&entry.key)?;
-            output.bytes(b"\0")?;
-            output.bytes(&entry.value)?;
-            output.bytes(b"\0")
+            terminated(&entry.key, output)?;
+            terminated(&entry.value, output)
         } else {
-            output.bytes(value::shown(&entry.key).as_bytes())?;
+            output.bytes(key::shown(&entry.key).as_bytes())?;
             output.bytes(b"\t")?;
-            output.line(&value::shown(&entry.value))
+            match record::text_of(entry.codec, &entry.value) {
+                Some(text) => output.line(&text),
+                None => output.line(&key::shown(&entry.value)),
+            }
         }
     })
+}
+
+/// Bytes and the zero byte behind them, where they can be told apart.
+fn terminated(bytes: &[u8], output: &mut Output) -> Result<(), Failure> {
+    if bytes.contains(&0) {
+        return Err(Failure::validation("a record holds a zero byte, so -0 cannot show where it ends")
+            .hint("--json shows every record"));
+    }
+    output.bytes(bytes)?;
+    output.bytes(b"\0")
+}
+
+fn print_record(entry: &Entry, output: &mut Output) -> Result<(), Failure> {
+    record::write(output.stream(), &entry.key, entry.codec, &entry.value).map_err(Failure::output)
 }
 
 pub(super) fn count(global: &Global, count: &Count, output: &mut Output) -> Result<(), Failure> {
     let store = open(global, Access::Read, output)?;
     let number = match &count.prefix {
         None => store.len(),
-        Some(prefix) => store.prefix(value::key(prefix)).try_fold(0, |sum, entry| entry.map(|_| sum + 1))?,
+        Some(prefix) => {
+            store.prefix(prefix.as_encoded_bytes()).try_fold(0, |sum, entry| entry.map(|_| sum + 1))?
+        }
     };
-    output.result(&number.to_string(), &serde_json::json!({"count": number}))
+    output.result(&number.to_string(), &json!({"count": number}))
 }
 
 pub(super) fn clear(global: &Global, clear: &Clear, output: &mut Output) -> Result<(), Failure> {
@@ -114,9 +131,9 @@ pub(super) fn clear(global: &Global, clear: &Clear, output: &mut Output) -> Resu
     let count = store.len();
     let mut batch = Batch::new();
     batch.clear();
-    store.commit(batch)?;
+    let sequence = store.commit(batch)?.sequence;
     store.close()?;
-    output.result(&format!("{count} deleted"), &serde_json::json!({"deleted": count}))
+    output.result(&format!("{count} deleted"), &json!({"deleted": count, "sequence": sequence}))
 }
 
 fn select(
@@ -126,22 +143,46 @@ fn select(
     mut print: impl FnMut(&Entry, &mut Output) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let store = open(global, Access::Read, output)?;
-    let prefix = selection.prefix.as_ref().map_or(&b""[..], |prefix| value::key(prefix));
-    let from = selection.from.as_ref().map_or(&b""[..], |from| value::key(from)).max(prefix);
-    let to = selection.to.as_ref().map(|to| value::key(to));
-    let upper = to.map_or(Bound::Unbounded, Bound::Excluded);
-    let entries = store.entries((Bound::Included(from), upper));
-    let limit = selection.limit.unwrap_or(usize::MAX);
-    let outside =
-        |entry: &codex::Result<Entry>| entry.as_ref().is_ok_and(|entry| !entry.key.starts_with(prefix));
-    if selection.reverse {
-        for entry in entries.rev().skip_while(outside).take_while(|entry| !outside(entry)).take(limit) {
-            print(&entry?, output)?;
-        }
-    } else {
-        for entry in entries.take_while(|entry| !outside(entry)).take(limit) {
-            print(&entry?, output)?;
-        }
+    let bytes = |argument: &Option<OsString>| argument.clone().map(OsString::into_encoded_bytes);
+    let prefix = bytes(&selection.prefix).unwrap_or_default();
+    let from = bytes(&selection.from).unwrap_or_default().max(prefix.clone());
+    let to = match (bytes(&selection.to), behind(&prefix)) {
+        (Some(to), Some(behind)) => Some(to.min(behind)),
+        (to, behind) => to.or(behind),
+    };
+    if to.as_ref().is_some_and(|to| *to <= from) {
+        return Ok(());
+    }
+    let mut entries = store.entries((Bound::Included(from), to.map_or(Bound::Unbounded, Bound::Excluded)));
+    for _ in 0..selection.limit.unwrap_or(usize::MAX) {
+        let entry = if selection.reverse { entries.next_back() } else { entries.next() };
+        let Some(entry) = entry else { break };
+        print(&entry?, output)?;
     }
     Ok(())
+}
+
+/// The first key behind all that begin with `prefix`; none if no key is.
+fn behind(prefix: &[u8]) -> Option<Vec<u8>> {
+    let mut behind = prefix.to_vec();
+    while let Some(last) = behind.pop() {
+        if last < u8::MAX {
+            behind.push(last + 1);
+            return Some(behind);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_behind_a_prefix_is_the_lowest_that_does_not_begin_with_it() {
+        assert_eq!(behind(b"user:"), Some(b"user;".to_vec()));
+        assert_eq!(behind(b"a\xff"), Some(b"b".to_vec()));
+        assert_eq!(behind(b"\xff\xff"), None);
+        assert_eq!(behind(b""), None);
+    }
 }

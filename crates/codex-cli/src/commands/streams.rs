@@ -1,129 +1,136 @@
 //! Verbs on many records: batch, import, export.
 
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use codex::{Batch, Store};
+use serde_json::json;
+use tempfile::NamedTempFile;
 
 use super::{Access, open};
 use crate::args::{Batch as BatchArgs, Export, Global, Import};
-use crate::exit::Failure;
-use crate::lines;
+use crate::exit::{Failure, Place};
+use crate::lines::{self, Lines};
 use crate::output::Output;
-use crate::value::Line;
+use crate::record::{self, Operation};
 
-/// A batch of an import is committed at this many records or bytes.
-const BATCH_RECORDS: usize = 1000;
-const BATCH_LEN: usize = 1 << 20;
-
-fn input(path: &Path) -> Result<Box<dyn BufRead>, Failure> {
-    if path.as_os_str() == "-" {
-        return Ok(Box::new(std::io::stdin().lock()));
-    }
-    let file = File::open(path).map_err(|error| Failure::io(format!("open {}", path.display()), error))?;
-    Ok(Box::new(BufReader::new(file)))
-}
-
+/// One commit of everything, or nothing: every line is read before the database is opened.
 pub(super) fn batch(global: &Global, args: &BatchArgs, output: &mut Output) -> Result<(), Failure> {
+    let mut input = Lines::open(&args.file)?;
     let mut batch = Batch::new();
-    lines::for_each(input(&args.file)?, |_, line, _| match line.op.as_deref() {
-        Some("set") => line.set_in(&mut batch),
-        Some("delete") => {
-            batch.delete(line.key_bytes()?);
-            Ok(())
+    while let Some((number, line)) = input.next()? {
+        match record::read_operation(line).map_err(|fault| lines::fault(number, &fault))? {
+            Operation::Set(record) => record.set_in(&mut batch)?,
+            Operation::Delete(key) => batch.delete(key),
         }
-        _ => Err(Failure::validation("an operation needs \"op\": \"set\" or \"delete\"")),
-    })?;
+    }
     let count = batch.len();
-    let store =
-        open(global, Access::Change, output).or_else(|failure| match crate::exit::kind_of(&failure) {
-            Some(codex::ErrorKind::NotFound) => open(global, Access::Create, output),
-            _ => Err(failure),
-        })?;
+    let store = open(global, Access::Create, output)?;
     let sequence = store.commit(batch)?.sequence;
     store.close()?;
-    let object = serde_json::json!({"operations": count, "sequence": sequence});
-    output.result(&format!("{count} operations in commit {sequence}"), &object)
+    let text = format!("{count} operations in commit {sequence}");
+    output.result(&text, &json!({"operations": count, "sequence": sequence}))
 }
 
 pub(super) fn import(global: &Global, args: &Import, output: &mut Output) -> Result<(), Failure> {
-    let input = input(&args.file)?;
+    let input = Lines::open(&args.file)?;
     let store = open(global, Access::Create, output)?;
     let count = import_into(&store, input)?;
+    let sequence = store.view().sequence();
     store.close()?;
-    output.result(&format!("{count} records imported"), &serde_json::json!({"imported": count}))
+    output.result(&format!("{count} records imported"), &json!({"imported": count, "sequence": sequence}))
 }
 
 /// Imports a stream in batches, each of them whole or not at all; how many records that were.
-pub(super) fn import_into(store: &Store, input: impl BufRead) -> Result<u64, Failure> {
-    let mut batch = Batch::new();
-    let mut batch_len = 0;
+pub(super) fn import_into(store: &Store, mut input: Lines) -> Result<u64, Failure> {
     let mut committed = 0;
-    let result = lines::for_each(input, |_, line, len| {
-        if line.op.is_some() {
-            return Err(Failure::validation("a record has no \"op\"; `codex batch` takes operations"));
+    loop {
+        let (batch, last) = next_batch(&mut input).map_err(|failure| after(committed, failure))?;
+        if batch.is_empty() {
+            return Ok(committed);
         }
-        line.set_in(&mut batch)?;
-        batch_len += len;
-        if batch.len() >= BATCH_RECORDS || batch_len >= BATCH_LEN {
-            let records = batch.len() as u64;
-            store.commit(std::mem::take(&mut batch))?;
-            committed += records;
-            batch_len = 0;
-        }
-        Ok(())
-    });
-    match result {
-        Ok(_) => {
-            let records = batch.len() as u64;
-            store.commit(batch)?;
-            Ok(committed + records)
-        }
-        Err(failure) => Err(failure.context(&format!("after {committed} records were imported"))),
+        let records = batch.len() as u64;
+        store.commit(batch).map_err(|error| {
+            let place = Place { line: Some(last), committed: None };
+            let failure = Failure::from(error).context(&format!("commit the records up to line {last}"));
+            after(committed, failure.at(place))
+        })?;
+        committed += records;
     }
+}
+
+/// The next records, at most [`BATCH_RECORDS`] and about [`BATCH_LEN`] bytes, and the number of their last line.
+fn next_batch(input: &mut Lines) -> Result<(Batch, u64), Failure> {
+    let mut batch = Batch::new();
+    let (mut len, mut last) = (0, 0);
+    while batch.len() < BATCH_RECORDS && len < BATCH_LEN {
+        let Some((number, line)) = input.next()? else { break };
+        let record = record::read(line).map_err(|fault| lines::fault(number, &fault))?;
+        record.set_in(&mut batch)?;
+        len += record.len();
+        last = number;
+    }
+    Ok((batch, last))
+}
+
+/// Says how much of the input stays.
+fn after(committed: u64, failure: Failure) -> Failure {
+    let hint = if committed == 0 {
+        "nothing was imported".to_owned()
+    } else {
+        format!("the first {committed} records were committed and stay; nothing behind them was written")
+    };
+    failure.committed(committed).hint(hint)
 }
 
 pub(super) fn export(global: &Global, args: &Export, output: &mut Output) -> Result<(), Failure> {
     let store = open(global, Access::Read, output)?;
-    if args.file.as_os_str() == "-" {
-        return write_records(&store, output).map(|_| ());
-    }
     let path = &args.file;
-    let io = |error| Failure::io(format!("write {}", path.display()), error);
-    if path.exists() && !args.overwrite {
-        return Err(Failure::validation(format!("{} exists already", path.display())).hint("--overwrite"));
+    if path == Path::new("-") {
+        return write_records(&store, output.stream(), Failure::output).map(|_| ());
+    }
+    let failed = |error| Failure::io(format!("write {}", path.display()), error);
+    let exists =
+        || Failure::validation(format!("{} exists already", path.display())).hint("--overwrite replaces it");
+    if !args.overwrite && path.symlink_metadata().is_ok() {
+        return Err(exists());
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // A new file of this kind is 0600, and has its name only when it is whole.
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
-    let count = write_records(&store, &mut BufWriter::new(file.as_file_mut()))?;
-    file.as_file().sync_all().map_err(io)?;
-    file.persist(path).map_err(|error| io(error.error))?;
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)?;
-    output.result(&format!("{count} records exported"), &serde_json::json!({"exported": count}))
+    // A temporary file is 0600 whatever the umask; it gets its name when it is whole and durable.
+    let mut file = NamedTempFile::new_in(folder).map_err(failed)?;
+    let count = write_records(&store, &mut BufWriter::new(file.as_file_mut()), failed)?;
+    file.as_file().sync_all().map_err(failed)?;
+    if args.overwrite {
+        file.persist(path).map_err(|error| failed(error.error))?;
+    } else {
+        file.persist_noclobber(path).map_err(|error| match error.error.kind() {
+            io::ErrorKind::AlreadyExists => exists(),
+            _ => failed(error.error),
+        })?;
+    }
+    // Without this a power loss may take the new name back.
+    #[cfg(unix)]
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+    output.result(&format!("{count} records exported"), &json!({"exported": count}))
 }
 
-fn write_records(store: &Store, target: &mut impl Write) -> Result<u64, Failure> {
+/// Writes every record of one view; how many that are.
+pub(super) fn write_records(
+    store: &Store,
+    target: &mut impl Write,
+    failed: impl Fn(io::Error) -> Failure,
+) -> Result<u64, Failure> {
     let mut count = 0;
     for entry in store.entries(..) {
-        serde_json::to_writer(&mut *target, &Line::of(&entry?))
-            .map_err(|error| Failure::output(error.into()))?;
-        target.write_all(b"\n").map_err(Failure::output)?;
+        let entry = entry?;
+        record::write(target, &entry.key, entry.codec, &entry.value).map_err(&failed)?;
         count += 1;
     }
-    target.flush().map_err(Failure::output)?;
+    target.flush().map_err(&failed)?;
     Ok(count)
 }
 
-/// What an export of the store would write.
-pub(super) fn export_text(store: &Store) -> Result<Vec<u8>, Failure> {
-    let mut text = Vec::new();
-    write_records(store, &mut text)?;
-    Ok(text)
-}
-
-/// Length of a file, in bytes; zero where it is missing.
-pub(super) fn file_len(path: &Path) -> u64 {
-    fs::metadata(path).map_or(0, |metadata| metadata.len())
-}
+/// A batch of an import is committed at this many records, or at this many bytes of keys and values.
+const BATCH_RECORDS: usize = 1000;
+const BATCH_LEN: usize = 1024 * 1024;
