@@ -548,3 +548,28 @@ fn threads_share_a_disk() {
     let bytes = disk.read_file(PATH).unwrap();
     assert!((0..4000).all(|position| usize::from(bytes[position]) == position / 1000));
 }
+
+#[test]
+fn a_killed_process_has_kept_every_write_that_a_thread_was_told_of() {
+    for seed in 0..300 {
+        let disk = SimVfs::new(seed);
+        disk.write_file(PATH, &[0; 3]).unwrap();
+        let write_until_killed = |offset| {
+            let file = disk.open(path(), Access::Write).unwrap();
+            std::thread::spawn(move || {
+                let mut told = 0_u8;
+                while file.write_all_at(&[told.wrapping_add(1)], offset).is_ok() {
+                    told = told.wrapping_add(1);
+                }
+                told
+            })
+        };
+        let writers = [0, 1, 2].map(write_until_killed);
+        while disk.operations() < 100 {
+            std::thread::yield_now();
+        }
+        let restarted = disk.process_crash();
+        let told = writers.map(|writer| writer.join().unwrap());
+        assert_eq!(restarted.read_file(PATH).unwrap(), told, "seed {seed}");
+    }
+}

@@ -162,7 +162,9 @@ impl SimVfs {
 
     /// The content of a file, as programs see it. Not an operation.
     pub fn read_file(&self, path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
-        self.edit(path.as_ref(), |content| Ok(content.bytes().to_vec()))
+        let mut machine = self.machine.lock();
+        let node = machine.disk.file(&normal(path.as_ref()))?;
+        Ok(machine.disk.node(node).content.bytes().to_vec())
     }
 
     /// Gives a file this content, durable at once, past every open handle's back; creates it, and folders
@@ -280,7 +282,7 @@ impl SimVfs {
     fn edit<T>(&self, path: &Path, edit: impl FnOnce(&mut Content) -> io::Result<T>) -> io::Result<T> {
         let mut machine = self.machine.lock();
         let node = machine.disk.file(&normal(path))?;
-        edit(&mut machine.disk.node(node).content)
+        edit(Arc::make_mut(&mut machine.disk.node(node).content))
     }
 
     fn handle(&self, node: NodeId, opening: u64, access: Access, path: Arc<Path>) -> Arc<dyn File> {
@@ -485,7 +487,7 @@ impl File for SimFile {
     fn sync(&self) -> io::Result<()> {
         let machine = &mut *self.machine.lock();
         let stop = machine.start(Operation::Sync, &self.path, Detail::None)?;
-        let content = &mut machine.disk.node(self.node).content;
+        let content = Arc::make_mut(&mut machine.disk.node(self.node).content);
         match &stop {
             None => content.sync(),
             // What of it came about is for `crash` to choose.
@@ -852,7 +854,8 @@ struct Disk {
 /// A file, whatever its name.
 #[derive(Clone)]
 struct Node {
-    content: Content,
+    /// Shared with copies of the disk until either changes it.
+    content: Arc<Content>,
     modified_ns: u64,
     open_count: u64,
     /// By opening.
@@ -902,14 +905,17 @@ impl Disk {
         let now = self.tick();
         let node = self.node(node);
         node.modified_ns = now;
-        &mut node.content
+        Arc::make_mut(&mut node.content)
     }
 
     fn make_node(&mut self, content: Content) -> NodeId {
         self.nodes_made += 1;
         let id = NodeId(self.nodes_made);
         let modified_ns = self.tick();
-        self.nodes.insert(id, Node { content, modified_ns, open_count: 0, locks: BTreeMap::new() });
+        self.nodes.insert(
+            id,
+            Node { content: Arc::new(content), modified_ns, open_count: 0, locks: BTreeMap::new() },
+        );
         id
     }
 
@@ -991,7 +997,7 @@ impl Disk {
                 let node = &self.nodes[&id];
                 after.nodes.entry(id).or_insert_with(|| {
                     let mood = mood(random);
-                    let content = node.content.after_power_loss(mood, random);
+                    let content = Arc::new(node.content.after_power_loss(mood, random));
                     Node { content, modified_ns: node.modified_ns, open_count: 0, locks: BTreeMap::new() }
                 });
             }
