@@ -214,20 +214,21 @@ pub(crate) struct Clear {
 #[derive(Debug, Args)]
 pub(crate) struct Batch {
     /// The file with the operations; `-` is standard input
-    #[arg(default_value = "-")]
+    #[arg(id = "stream", value_name = "FILE", default_value = "-")]
     pub(crate) file: PathBuf,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Import {
     /// The file with the records; `-` is standard input
+    #[arg(id = "stream", value_name = "FILE")]
     pub(crate) file: PathBuf,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Export {
     /// The new file; `-` is standard output
-    #[arg(default_value = "-")]
+    #[arg(id = "stream", value_name = "FILE", default_value = "-")]
     pub(crate) file: PathBuf,
     /// Replace an existing file
     #[arg(long)]
@@ -254,7 +255,7 @@ pub(crate) struct Restore {
 #[derive(Debug, Args)]
 pub(crate) struct Keygen {
     /// The new file; `-` is standard output
-    #[arg(default_value = "codex.key")]
+    #[arg(id = "stream", value_name = "FILE", default_value = "codex.key")]
     pub(crate) file: PathBuf,
 }
 
@@ -438,6 +439,23 @@ mod tests {
     #[test]
     fn definition_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_argument_of_a_command_takes_the_place_of_a_global_option() {
+        // clap tells arguments apart by their id, and `--file` and `import FILE` may both be given.
+        let definition = Cli::command();
+        let globals: Vec<_> = definition.get_arguments().map(clap::Arg::get_id).collect();
+        for command in definition.get_subcommands() {
+            for argument in command.get_arguments() {
+                assert!(
+                    !globals.contains(&argument.get_id()),
+                    "{} {}",
+                    command.get_name(),
+                    argument.get_id()
+                );
+            }
+        }
     }
 
     #[test]
