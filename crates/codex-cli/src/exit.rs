@@ -124,7 +124,7 @@ impl Failure {
     }
 
     /// Keeps what caused it.
-    fn with_source(mut self, source: impl Error + Send + Sync + 'static) -> Self {
+    pub(crate) fn with_source(mut self, source: impl Error + Send + Sync + 'static) -> Self {
         if let Self::Reported(report) = &mut self {
             report.source = Some(Box::new(source));
         }
@@ -185,9 +185,7 @@ impl From<codex::Error> for Failure {
     fn from(error: codex::Error) -> Self {
         let kind = error.kind();
         let hint = match kind {
-            ErrorKind::Io => {
-                Some("what had been acknowledged is safe; free some space or check the disk, then try again")
-            }
+            ErrorKind::Io => io_hint(&error),
             ErrorKind::Integrity => Some(
                 "the file was left as it is; keep a copy of it, then `codex restore` a backup to a new path",
             ),
@@ -230,6 +228,25 @@ pub(crate) fn kind_of(failure: &Failure) -> Option<ErrorKind> {
     match failure {
         Failure::ClosedPipe => None,
         Failure::Reported(report) => Some(report.kind),
+    }
+}
+
+/// What to do about a disk, if it is the disk.
+fn io_hint(error: &codex::Error) -> Option<&'static str> {
+    use io::ErrorKind as Kind;
+    let mut io = None;
+    let mut next = error.source();
+    while let Some(source) = next {
+        io = source.downcast_ref::<io::Error>().or(io);
+        next = source.source();
+    }
+    match io.map(io::Error::kind) {
+        Some(Kind::StorageFull | Kind::QuotaExceeded | Kind::FileTooLarge) => {
+            Some("what had been acknowledged is safe; free some space, then try again")
+        }
+        // The path is wrong, not the disk.
+        Some(Kind::NotFound | Kind::NotADirectory | Kind::IsADirectory) => None,
+        _ => Some("what had been acknowledged is safe; check the disk, then try again"),
     }
 }
 

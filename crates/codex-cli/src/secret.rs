@@ -2,7 +2,7 @@
 //!
 //! Their text is wiped when it is no longer needed, and no message holds any of it.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{Read, Write};
 use std::path::Path;
 
@@ -80,7 +80,8 @@ fn not_empty(passphrase: &str) -> Result<&str, Failure> {
 
 fn ask(prompt: &str) -> Result<Zeroizing<String>, Failure> {
     rpassword::prompt_password(prompt).map(Zeroizing::new).map_err(|error| {
-        Failure::validation(format!("there is no terminal to ask for the passphrase: {}", error.kind()))
+        Failure::validation("there is no terminal to ask for the passphrase")
+            .with_source(error)
             .hint("in scripts, use --passphrase-file FILE or --key-file FILE")
     })
 }
@@ -167,10 +168,28 @@ pub(crate) fn write_new_key(path: &Path) -> Result<(), Failure> {
             failure
         }
     })?;
-    file.write_all(text.as_bytes())
+    let written = file
+        .write_all(text.as_bytes())
         .and_then(|()| file.write_all(b"\n"))
         .and_then(|()| file.sync_all())
-        .map_err(|error| Failure::io(format!("write {shown}"), error))
+        .and_then(|()| sync_folder(path));
+    written.map_err(|error| {
+        // A part of a key would look like one. It has encrypted nothing yet; the first failure is the one to report.
+        let _ = fs::remove_file(path);
+        Failure::io(format!("write {shown}"), error)
+    })
+}
+
+/// Makes the name of a new file durable: without its key file a database is lost.
+#[cfg(unix)]
+fn sync_folder(path: &Path) -> std::io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> std::io::Result<()> {
+    Ok(())
 }
 
 /// A new key, as 64 hexadecimal digits.

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use codex::{Batch, Store};
+use codex::{Batch, ErrorKind, Options, Store};
 use serde_json::json;
 use tempfile::NamedTempFile;
 
@@ -96,6 +96,13 @@ pub(super) fn export(global: &Global, args: &Export, output: &mut Output) -> Res
     if !args.overwrite && path.symlink_metadata().is_ok() {
         return Err(exists());
     }
+    if is_database(path) {
+        return Err(Failure::validation(format!(
+            "{} is a database, which no export replaces",
+            path.display()
+        ))
+        .hint("name another file"));
+    }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // A temporary file is 0600 whatever the umask; it gets its name when it is whole and durable.
     let mut file = NamedTempFile::new_in(folder).map_err(failed)?;
@@ -113,6 +120,17 @@ pub(super) fn export(global: &Global, args: &Export, output: &mut Output) -> Res
     #[cfg(unix)]
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
     output.result(&format!("{count} records exported"), &json!({"exported": count}))
+}
+
+/// Whether a database is at this path, whatever its key and its state: `export app.db --overwrite` is a slip that
+/// would cost it.
+fn is_database(path: &Path) -> bool {
+    match Options::new().create(false).read_only(true).open(path) {
+        Ok(_) => true,
+        Err(error) => {
+            matches!(error.kind(), ErrorKind::Encryption | ErrorKind::Integrity | ErrorKind::Concurrency)
+        }
+    }
 }
 
 /// Writes every record of one view; how many that are.
