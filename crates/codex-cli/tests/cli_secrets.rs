@@ -1,0 +1,184 @@
+//! Keys and passphrases: where they may come from, what they protect, and that they are never shown.
+
+mod common;
+
+use std::process::Stdio;
+
+use common::{DATA, Scratch, stderr, stdout};
+
+const HEX: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+const BASE64: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+#[test]
+fn the_same_key_unlocks_from_file_and_variable_in_both_forms() {
+    let scratch = Scratch::new();
+    scratch.ok("-q keygen key");
+    std::fs::write(scratch.path("key"), HEX).expect("the key file can be written");
+    scratch.ok("--file a.db --key-file key set k 1");
+    for text in [HEX, BASE64, &format!(" {BASE64}\n")] {
+        let output = scratch.codex().env("CODEX_KEY", text).args(["--file", "a.db", "get", "k"]).output();
+        assert_eq!(stdout(&output.expect("the command runs")), "1\n");
+    }
+    let json = scratch.ok("--file a.db --key-file key --json stats");
+    assert!(json.contains("\"encrypted\":true"), "{json}");
+}
+
+#[test]
+fn a_wrong_or_missing_key_leaves_the_file_as_it_was() {
+    let scratch = Scratch::new();
+    scratch.keygen("key");
+    scratch.keygen("other");
+    scratch.ok("--file a.db --key-file key set k 1");
+    let before = scratch.read("a.db");
+    for words in ["", "--key-file other", "--passphrase-file other"] {
+        for verb in ["get k", "set k 2", "delete k", "clear --yes", "verify", "backup b.db"] {
+            let (code, said) = scratch.fails(&format!("--file a.db {words} {verb}"));
+            assert_eq!(code, 5, "{words} {verb}: {said}");
+            assert!(said.contains("hint: "), "{said}");
+            assert!(scratch.read("a.db") == before, "{words} {verb}");
+        }
+    }
+    assert!(!scratch.path("b.db").exists());
+    assert_eq!(scratch.ok("--file a.db --key-file key get k"), "1\n");
+
+    scratch.ok("--file plain.db -q set k 1");
+    let before = scratch.read("plain.db");
+    let (code, said) = scratch.fails("--file plain.db --key-file key set k 2");
+    assert_eq!(code, 2, "{said}");
+    assert!(scratch.read("plain.db") == before);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_key_file_that_others_can_use_is_refused_with_the_command_that_mends_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let scratch = Scratch::new();
+    let key = scratch.keygen("key");
+    for mode in [0o640, 0o604, 0o622] {
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(mode)).expect("it is ours");
+        let (code, said) = scratch.fails("--file a.db --key-file key set k 1");
+        assert_eq!(code, 3, "{mode:o}: {said}");
+        assert!(said.contains("hint: chmod 600 key"), "{said}");
+        assert!(!scratch.path("a.db").exists());
+    }
+    assert!(scratch.sh("chmod 600 key && $CODEX --file a.db --key-file key set k 1").status.success());
+}
+
+#[test]
+fn keygen_makes_different_keys_and_overwrites_none() {
+    let scratch = Scratch::new();
+    scratch.keygen("key");
+    let first = scratch.read("key");
+    let text = String::from_utf8(first.clone()).expect("text");
+    assert!(text.len() == 65 && text.trim_end().bytes().all(|digit| digit.is_ascii_hexdigit()));
+    let (code, said) = scratch.fails("keygen key");
+    assert_eq!(code, 2, "{said}");
+    assert!(scratch.read("key") == first);
+    let other = scratch.ok("keygen -");
+    assert!(other.len() == 65 && other != text);
+}
+
+#[test]
+fn a_passphrase_file_unlocks_with_its_first_line() {
+    let scratch = Scratch::new();
+    let output = scratch.sh(
+        "umask 077; printf 'correct horse\\nsecond line\\n' >words; printf 'correct horse' >bare
+         $CODEX --file a.db --passphrase-file words set k 1 && $CODEX --file a.db --passphrase-file bare get k",
+    );
+    assert_eq!(stdout(&output), "1\n", "{}", stderr(&output));
+    let output =
+        scratch.sh("umask 077; echo battery >wrong; $CODEX --file a.db --passphrase-file wrong get k");
+    assert_eq!(output.status.code(), Some(5), "{}", stderr(&output));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_passphrase_without_a_terminal_is_refused_and_says_what_else_works() {
+    let scratch = Scratch::new();
+    // setsid: the command has no terminal, even if the tests have one.
+    let output = scratch.sh("echo words | setsid -w $CODEX --file a.db --passphrase set k 1");
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("--passphrase-file"), "{}", stderr(&output));
+    assert!(!scratch.path("a.db").exists());
+}
+
+#[test]
+fn a_bad_key_or_an_empty_variable_makes_no_database() {
+    let scratch = Scratch::new();
+    for text in ["", "s3cret", &HEX[1..], &BASE64[4..]] {
+        let output = scratch
+            .codex()
+            .env("CODEX_KEY", text)
+            .args(["--file", "a.db", "set", "k", "1"])
+            .stdin(Stdio::null())
+            .output()
+            .expect("the command runs");
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(text.is_empty() || !said.contains(text), "{said}");
+    }
+    assert!(!scratch.path("a.db").exists());
+}
+
+#[test]
+fn a_new_database_without_a_key_is_noted_once() {
+    let scratch = Scratch::new();
+    let first = scratch.run(["--file", "a.db", "set", "k", "1"]);
+    assert_eq!(stderr(&first).lines().count(), 1, "{}", stderr(&first));
+    assert!(stderr(&first).contains("without encryption"), "{}", stderr(&first));
+    assert_eq!(stderr(&scratch.run(["--file", "a.db", "set", "k", "1"])), "");
+    assert_eq!(stderr(&scratch.run(["--file", "b.db", "--json", "set", "k", "1"])), "");
+}
+
+#[test]
+fn nothing_that_was_stored_stands_in_any_file_of_an_encrypted_database() {
+    let scratch = Scratch::new();
+    let key = scratch.keygen("key");
+    let key = std::fs::read_to_string(key).expect("a key");
+    for mode in ["ledger", "snapshot"] {
+        scratch.ok(&format!("--file {mode}.db --mode {mode} --key-file key import {DATA}"));
+        scratch.ok(&format!("--file {mode}.db --key-file key set s3cret-key \"s3cret-value\""));
+        scratch.ok(&format!("--file {mode}.db --key-file key backup {mode}.copy"));
+    }
+    let mut files = 0;
+    for entry in std::fs::read_dir(scratch.folder()).expect("the folder is there") {
+        let path = entry.expect("an entry").path();
+        if path.ends_with("key") || path.is_dir() {
+            continue;
+        }
+        let bytes = std::fs::read(&path).expect("a file");
+        for secret in [b"s3cret".as_slice(), b"LATIN", b"U+00", key.trim().as_bytes()] {
+            assert!(!bytes.windows(secret.len()).any(|window| window == secret), "{}", path.display());
+        }
+        files += 1;
+    }
+    assert!(files >= 4, "both databases and both copies were looked at");
+}
+
+#[test]
+fn no_error_shows_a_value_a_record_key_or_a_secret() {
+    let scratch = Scratch::new();
+    scratch.keygen("key");
+    std::fs::write(scratch.path("key"), format!("{HEX}\n")).expect("the key file can be written");
+    scratch.ok("--file a.db --key-file key set s3cret 1");
+    scratch.write("lines", "{\"key\":\"s3cret\",\"value\":s3cret}\n");
+    for line in [
+        "--file a.db set s3cret s3cret",
+        "--file a.db get s3cret",
+        "--file a.db --key-file key get s3cret-not-there",
+        "--file a.db --key-file key set s3cret s3cret",
+        "--file a.db --key-file key set s3cret 1 s3cret",
+        "--file a.db --key-file key --mode ledger set s3cret 1",
+        "--file a.db --key-file key import lines",
+        "--file a.db --key-file key batch lines",
+        "--file a.db --key-file key get s3cret --s3cret",
+        "--file a.db --key-file key s3cret",
+        "--file a.db --key-file a.db get s3cret",
+    ] {
+        for json in ["", "--json "] {
+            let (_, said) = scratch.fails(&format!("{json}{line}"));
+            assert!(!said.contains("s3cret") && !said.contains(HEX), "{line}: {said}");
+            assert!(!said.is_empty(), "{line}");
+        }
+    }
+}
