@@ -78,6 +78,16 @@ fn keygen_makes_different_keys_and_overwrites_none() {
     assert!(other.len() == 65 && other != text);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_full_disk_leaves_no_part_of_a_key() {
+    let scratch = Scratch::new();
+    let output = scratch.sh("ulimit -f 0; trap '' XFSZ; $CODEX keygen key");
+    assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
+    assert!(!scratch.path("key").exists());
+    scratch.keygen("key");
+}
+
 #[test]
 fn a_passphrase_file_unlocks_with_its_first_line() {
     let scratch = Scratch::new();

@@ -135,6 +135,21 @@ fn an_export_replaces_a_file_only_when_told_and_leaves_no_pieces() {
     assert_eq!(names, ["a.db", "a.db.lock", "out"]);
 }
 
+#[test]
+fn an_export_never_replaces_a_database() {
+    let scratch = Scratch::new();
+    scratch.keygen("key");
+    scratch.ok("--file plain.db -q set k 1");
+    scratch.ok("--file sealed.db --key-file key set k 1");
+    scratch.write("damaged.db", &scratch.read("plain.db")[..8200]);
+    for target in ["plain.db", "sealed.db", "damaged.db"] {
+        let before = scratch.read(target);
+        let (code, said) = scratch.fails(&format!("--file plain.db export {target} --overwrite"));
+        assert_eq!(code, 2, "{said}");
+        assert!(said.contains("is a database") && scratch.read(target) == before, "{target}: {said}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn a_reader_that_goes_away_ends_the_command_quietly() {
