@@ -1,17 +1,78 @@
-//! Checks of the project: `cargo xtask ci` runs what CI runs.
-
-#![expect(clippy::print_stdout, reason = "a program that reports to people")]
+//! The project's chores: `cargo xtask ci` runs every check that CI runs, in CI's order.
+//!
+//! Each check can also be called alone, so that a failure is repeated without the steps before it.
+#![expect(clippy::print_stdout, reason = "a command that reports its progress")]
 
 mod ci;
+mod examples;
+mod lexer;
+mod loom;
+mod readme;
+mod step;
 mod tidy;
+mod tree;
 
-use anyhow::{Result, bail};
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
-fn main() -> Result<()> {
-    match std::env::args().nth(1).as_deref() {
-        Some("ci") => ci::run(),
-        Some("loom") => ci::loom(),
-        Some("tidy") => tidy::run(),
-        _ => bail!("usage: cargo xtask ci | loom | tidy"),
+use anyhow::{Context as _, Result, bail};
+
+const USAGE: &str = "\
+Usage: cargo xtask COMMAND
+
+  ci         every check that CI runs, in CI's order, up to the first failure
+  loom       the models of the commit core, over all interleavings
+  tidy       the architecture's invariants, checked over the sources
+  examples   every example of every crate
+  readme     the README's commands, tests left out, as on a fresh checkout";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        ["ci"] => ci::run(&Workspace::find()?),
+        ["loom"] => step::run(&mut loom::command(&Workspace::find()?)),
+        ["tidy"] => tidy::run(&Workspace::find()?),
+        ["examples"] => examples::run(&Workspace::find()?),
+        ["readme"] => readme::run(&Workspace::find()?),
+        ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        [] => bail!("no command given\n\n{USAGE}"),
+        _ => bail!("{arguments:?} is not a command\n\n{USAGE}"),
+    }
+}
+
+/// The folders that the checks work in.
+#[derive(Debug)]
+struct Workspace {
+    /// Holds the workspace's `Cargo.toml`.
+    root: PathBuf,
+    /// Cargo's target folder; the checks keep their own scratch folders in it.
+    target: PathBuf,
+}
+
+impl Workspace {
+    fn find() -> Result<Self> {
+        // Cargo sets the variable for `cargo run`, which is how the alias starts this program.
+        let package = env::var_os("CARGO_MANIFEST_DIR").context("start this program as `cargo xtask`")?;
+        let root = Path::new(&package).parent().context("a package of a workspace lies in its folder")?;
+        let target = match env::var_os("CARGO_TARGET_DIR") {
+            Some(folder) => env::current_dir()?.join(folder),
+            None => root.join("target"),
+        };
+        Ok(Self { root: root.to_path_buf(), target })
     }
 }

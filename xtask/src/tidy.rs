@@ -1,81 +1,68 @@
-//! The architecture's invariants, held against the sources.
+//! The architecture's invariants, checked over the project's files.
+//!
+//! Each check is a function from the files to what offends in them, so that its tests show that it can fail.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+mod documents;
+mod layers;
+mod manifests;
+mod sources;
 
-use anyhow::{Context, Result, ensure};
+use std::fmt;
 
-/// A word, the folder in which it may not stand, and the files in which it may.
-const WORDS: [(&str, &str, &[&str]); 6] = [
-    ("std::fs", "crates/codex-storage/src", &["vfs/os.rs"]),
-    ("std::sync", "crates/codex-storage/src", &["sync.rs"]),
-    ("SystemTime", "crates/codex-storage/src", &["clock.rs", "vfs/os.rs"]),
-    ("Instant", "crates/codex-storage/src", &["clock.rs"]),
-    ("std::fs", "crates/codex-crypto/src", &[]),
-    ("std::thread", "crates/codex-crypto/src", &[]),
-];
+use anyhow::{Result, ensure};
 
-/// The crates from the lowest layer up: each may depend on those before it only.
-const LAYERS: [&str; 5] = ["codex-crypto", "codex-storage", "codex-backup", "codex", "codex-cli"];
+use crate::Workspace;
+use crate::tree::Tree;
 
-pub(crate) fn run() -> Result<()> {
-    let mut faults = Vec::new();
-    for (word, folder, exceptions) in WORDS {
-        for file in sources(Path::new(folder))? {
-            let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
-            if !exceptions.iter().any(|name| file.ends_with(name)) && names(&text, word) {
-                faults.push(format!("{} names {word}", file.display()));
-            }
-        }
-    }
-    for (level, name) in LAYERS.iter().enumerate() {
-        let path = format!("crates/{name}/Cargo.toml");
-        let manifest = fs::read_to_string(&path).context(path.clone())?;
-        let above = LAYERS[level + 1..].iter().filter(|other| depends_on(&manifest, other));
-        faults.extend(above.map(|other| format!("{name} depends on {other}, which stands above it")));
-        if !manifest.contains("[lints]\nworkspace = true") {
-            faults.push(format!("{path} does not take the workspace's lints"));
-        }
-    }
-    ensure!(faults.is_empty(), "{}", faults.join("\n"));
+/// Fails with all offences, should there be any.
+pub(crate) fn run(workspace: &Workspace) -> Result<()> {
+    let tree = Tree::read(&workspace.root)?;
+    let mut offences: Vec<Offence> = CHECKS.iter().flat_map(|check| check(&tree)).collect();
+    offences.sort();
+    let listed: Vec<String> = offences.iter().map(ToString::to_string).collect();
+    ensure!(offences.is_empty(), "not tidy\n{}", listed.join("\n"));
+    println!("{} files are tidy", tree.texts().count());
     Ok(())
 }
 
-/// Whether code names a word; comments may.
-fn names(text: &str, word: &str) -> bool {
-    text.lines().filter(|line| !line.trim_start().starts_with("//")).any(|line| line.contains(word))
+type Check = fn(&Tree) -> Vec<Offence>;
+
+const CHECKS: [Check; 11] = [
+    sources::who_names_what,
+    sources::rules_are_about_what_is_there,
+    sources::exceptions_give_a_reason,
+    sources::nothing_is_left_undone,
+    layers::dependencies_point_one_way,
+    manifests::members_take_the_lints,
+    manifests::members_take_dependencies_from_the_workspace,
+    manifests::dependencies_are_explained,
+    manifests::allowed_lints_are_explained,
+    documents::links_lead_somewhere,
+    documents::no_path_of_a_machine,
+];
+
+/// What offends against an invariant, and where. Lines are counted from 1.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Offence {
+    path: String,
+    line: usize,
+    what: String,
 }
 
-fn depends_on(manifest: &str, name: &str) -> bool {
-    manifest.lines().any(|line| line.split(['.', ' ', '=']).next() == Some(name))
-}
-
-fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
-        let path = entry?.path();
-        if path.is_dir() {
-            files.extend(sources(&path)?);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
-        }
+impl Offence {
+    fn new(path: &str, line: usize, what: impl Into<String>) -> Self {
+        Self { path: path.to_owned(), line, what: what.into() }
     }
-    Ok(files)
 }
 
+impl fmt::Display for Offence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.path, self.line, self.what)
+    }
+}
+
+/// The offences as a test writes them down.
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_word_in_code_is_a_fault_and_in_a_comment_is_not() {
-        assert!(names("use std::fs;\n", "std::fs"));
-        assert!(!names("//! Only this module names std::fs.\n", "std::fs"));
-    }
-
-    #[test]
-    fn a_dependency_on_a_layer_above_is_seen_by_its_whole_name() {
-        assert!(depends_on("[dependencies]\ncodex.workspace = true\n", "codex"));
-        assert!(!depends_on("[dependencies]\ncodex-crypto.workspace = true\n", "codex"));
-    }
+fn listed(check: Check, tree: &Tree) -> Vec<String> {
+    check(tree).iter().map(ToString::to_string).collect()
 }

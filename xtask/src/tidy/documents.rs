@@ -1,0 +1,192 @@
+//! What the documents refer to, and what no file may give away.
+
+use super::Offence;
+use crate::tree::Tree;
+
+/// Every link of a document leads to a file of the project and, with `#`, to one of its headings; and every document
+/// below `docs/` that any file mentions is there.
+pub(super) fn links_lead_somewhere(tree: &Tree) -> Vec<Offence> {
+    let mut offences = Vec::new();
+    for (path, text) in tree.texts_of(".md") {
+        for (line, target) in links(text) {
+            if !leads_somewhere(tree, path, target) {
+                offences.push(Offence::new(path, line, format!("the link to {target} leads nowhere")));
+            }
+        }
+    }
+    // This program's own tests mention what is not there.
+    for (path, text) in tree.texts().filter(|(path, _)| !path.starts_with("xtask/src/")) {
+        for (line, document) in mentions(text) {
+            if !tree.has(document) {
+                offences.push(Offence::new(path, line, format!("{document} is mentioned and missing")));
+            }
+        }
+    }
+    offences
+}
+
+/// The targets of the links in `markdown`, without those to other sites and, as rustdoc has them, to Rust items.
+fn links(markdown: &str) -> Vec<(usize, &str)> {
+    let mut found = Vec::new();
+    for (line, text) in outside_code(markdown) {
+        let inline = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        let defined =
+            text.strip_prefix('[').and_then(|rest| rest.split_once("]: ")).map(|(_, target)| target.trim());
+        let targets = inline.chain(defined);
+        found.extend(targets.filter(|target| !target.contains(':')).map(|target| (line, target)));
+    }
+    found
+}
+
+/// The lines of `markdown` outside its code blocks, counted from 1.
+fn outside_code(markdown: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut in_code = false;
+    markdown.lines().enumerate().filter_map(move |(index, text)| {
+        let fence = text.trim_start().starts_with("```");
+        in_code ^= fence;
+        (!in_code && !fence).then_some((index + 1, text))
+    })
+}
+
+fn leads_somewhere(tree: &Tree, from: &str, target: &str) -> bool {
+    let (file, heading) =
+        target.split_once('#').map_or((target, None), |(file, heading)| (file, Some(heading)));
+    let resolved = if file.is_empty() { Some(from.to_owned()) } else { resolve(from, file) };
+    let Some(path) = resolved.filter(|path| tree.has(path)) else { return false };
+    heading.is_none_or(|heading| tree.text(&path).is_some_and(|text| headings(text).any(|it| it == heading)))
+}
+
+/// The path from the project's folder of what the file at `from` calls `target`; `None` if that lies outside.
+fn resolve(from: &str, target: &str) -> Option<String> {
+    let mut folders: Vec<&str> = from.split('/').collect();
+    folders.pop();
+    for name in target.trim_end_matches('/').split('/') {
+        match name {
+            "." => {}
+            ".." => drop(folders.pop()?),
+            name => folders.push(name),
+        }
+    }
+    Some(folders.join("/"))
+}
+
+/// The headings of `markdown` as links name them: small letters, spaces as hyphens, without other signs.
+fn headings(markdown: &str) -> impl Iterator<Item = String> {
+    outside_code(markdown).filter_map(|(_, text)| {
+        let heading = text.trim_start_matches('#').strip_prefix(' ').filter(|_| text.starts_with('#'))?;
+        let kept = heading.trim().chars().filter(|sign| sign.is_alphanumeric() || " -_".contains(*sign));
+        Some(kept.map(|sign| if sign == ' ' { '-' } else { sign }).collect::<String>().to_lowercase())
+    })
+}
+
+/// The documents below `docs/` that `text` mentions.
+fn mentions(text: &str) -> Vec<(usize, &str)> {
+    let mut found = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        for (begin, _) in line.match_indices("docs/") {
+            let len = line[begin..].find(|sign: char| !is_of_path(sign)).unwrap_or(line.len() - begin);
+            let document = &line[begin..begin + len];
+            // A link is not a mention, and what follows a path's sign is a part of another path.
+            let whole = !line[..begin].ends_with(|sign| is_of_path(sign) || sign == '(');
+            if let Some(end) = document.find(".md").filter(|_| whole) {
+                found.push((index + 1, &document[..end + ".md".len()]));
+            }
+        }
+    }
+    found
+}
+
+fn is_of_path(sign: char) -> bool {
+    sign.is_alphanumeric() || "/._-".contains(sign)
+}
+
+/// No file names a folder of a machine that it was written on: it would be wrong everywhere else. Examples that need
+/// somebody's folder take Ada's.
+pub(super) fn no_path_of_a_machine(tree: &Tree) -> Vec<Offence> {
+    let mut offences = Vec::new();
+    for (path, text) in tree.texts() {
+        for (index, line) in text.lines().enumerate() {
+            for folder in FOLDERS_OF_MACHINES {
+                let named = |(begin, _): (usize, &str)| {
+                    // Behind a word it is a part of another path or of an address.
+                    let whole = !line[..begin].ends_with(is_of_path);
+                    whole && !line[begin + folder.len()..].starts_with("ada")
+                };
+                if line.match_indices(folder).any(named) {
+                    offences.push(Offence::new(
+                        path,
+                        index + 1,
+                        format!("names a folder of a machine, {folder}…"),
+                    ));
+                }
+            }
+        }
+    }
+    offences
+}
+
+/// In parts, so that this file does not name them.
+const FOLDERS_OF_MACHINES: [&str; 5] = [
+    concat!("/ho", "me/"),
+    concat!("/ro", "ot/"),
+    concat!("/Us", "ers/"),
+    concat!("/wo", "rk/"),
+    concat!(r"\Us", r"ers\"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::super::listed;
+    use super::*;
+
+    #[test]
+    fn a_link_leads_to_a_file_or_a_folder_of_the_project() {
+        let text = "[a](b.md) [c](../LICENSE) [d](../docs/)\n[e](gone.md) and [f](../../outside)\n[g]: also-gone.md\n";
+        let tree = Tree::from([("docs/a.md", text), ("docs/b.md", ""), ("LICENSE", "")]);
+        assert_eq!(
+            listed(links_lead_somewhere, &tree),
+            ["2: the link to gone.md", "2: the link to ../../outside", "3: the link to also-gone.md"]
+                .map(|offence| format!("docs/a.md:{offence} leads nowhere"))
+        );
+    }
+
+    #[test]
+    fn a_link_with_a_heading_leads_to_that_heading() {
+        let text =
+            "# One `write`, one read\n[a](#one-write-one-read) [b](#two) [c](b.md#three) [d](b.md#four)\n";
+        let tree = Tree::from([("docs/a.md", text), ("docs/b.md", "## Three\n```text\n# Four\n```\n")]);
+        assert_eq!(
+            listed(links_lead_somewhere, &tree),
+            [
+                "docs/a.md:2: the link to #two leads nowhere",
+                "docs/a.md:2: the link to b.md#four leads nowhere"
+            ]
+        );
+    }
+
+    #[test]
+    fn links_to_other_sites_to_rust_items_and_in_code_are_left_alone() {
+        let text = "[a](https://example.org/b.md) [c](crate::Store)\n```rust\nf[0](d);\n```\n";
+        assert_eq!(listed(links_lead_somewhere, &Tree::from([("docs/a.md", text)])), [""; 0]);
+    }
+
+    #[test]
+    fn a_document_that_code_mentions_is_there() {
+        let code = "//! `docs/there.md`, \"Keys\". See docs/gone.md.\n// https://example.org/docs/else.md docs/*.md\n";
+        let tree = Tree::from([("a.rs", code), ("docs/there.md", "")]);
+        assert_eq!(listed(links_lead_somewhere, &tree), ["a.rs:1: docs/gone.md is mentioned and missing"]);
+    }
+
+    #[test]
+    fn no_file_names_a_folder_of_a_machine() {
+        for folder in FOLDERS_OF_MACHINES {
+            let text = format!("a\nopen \"{folder}builder/app.db\"\n");
+            let expected = [format!("a.sh:2: names a folder of a machine, {folder}…")];
+            assert_eq!(listed(no_path_of_a_machine, &Tree::from([("a.sh", text.as_str())])), expected);
+        }
+        let adas = FOLDERS_OF_MACHINES.map(|folder| format!("open {folder}ada/app.db")).join("\n");
+        assert_eq!(listed(no_path_of_a_machine, &Tree::from([("a.sh", adas.as_str())])), [""; 0]);
+        let parts = FOLDERS_OF_MACHINES.map(|folder| format!("https://example.org{folder}a")).join("\n");
+        assert_eq!(listed(no_path_of_a_machine, &Tree::from([("a.sh", parts.as_str())])), [""; 0]);
+    }
+}
