@@ -1,0 +1,237 @@
+//! A short history is stopped, or made to fail, at every one of its operations; then the disk keeps any part of
+//! what was not synced. Whatever was acknowledged as durable must be there, in whole commits, without a hole.
+#![cfg(not(loom))]
+
+use std::path::Path;
+use std::time::Duration;
+
+use codex_crypto::{EncryptionKey, Unlock};
+use codex_storage::sync::Arc;
+use codex_storage::vfs::sim::{DiskError, Fault, MachineOff, SimVfs};
+use codex_storage::{Batch, Database, Durability, Mode, OpenOptions, Result, StorageError};
+
+const PATH: &str = "/folder/app.db";
+const DURABILITIES: [Durability; 3] =
+    [Durability::Sync, Durability::Interval(Duration::from_hours(1)), Durability::Buffered];
+
+fn unlock() -> Unlock {
+    Unlock::from(EncryptionKey::from_bytes([7; 32]))
+}
+
+fn open(disk: &SimVfs, mode: Mode, durability: Durability) -> Result<Database> {
+    let vfs = Arc::new(disk.clone());
+    let options = OpenOptions { vfs, durability, mode: Some(mode), ..OpenOptions::default() };
+    options.open(Path::new(PATH), Some(&unlock()))
+}
+
+/// What the referee knows: commits that were acknowledged, and those among them that must survive.
+#[derive(Clone, Copy, Debug, Default)]
+struct Known {
+    tried: u64,
+    durable: u64,
+}
+
+/// Eight commits: the counter is set in each, commit 3 spans frames, commit 5 follows a rewrite or checkpoint.
+fn history(disk: &SimVfs, mode: Mode, durability: Durability) -> (Known, Result<()>) {
+    let mut known = Known::default();
+    let result = steps(disk, mode, durability, &mut known);
+    (known, result)
+}
+
+fn steps(disk: &SimVfs, mode: Mode, durability: Durability, known: &mut Known) -> Result<()> {
+    let database = open(disk, mode, durability)?;
+    for number in 1..=8_u64 {
+        let mut batch = Batch::new();
+        batch.set(b"counter", &[&number.to_le_bytes()])?;
+        batch.set(format!("commit {number}").as_bytes(), &[&[7; 100]])?;
+        if number == 3 {
+            batch.set(b"large", &[&vec![9; 1_100_000]])?;
+        }
+        if number == 4 {
+            batch.delete(b"large")?;
+        }
+        known.tried = number;
+        database.commit(batch)?;
+        if durability == Durability::Sync {
+            known.durable = number;
+        }
+        if number == 4 {
+            match mode {
+                Mode::Snapshot => database.compact()?,
+                Mode::Ledger => database.checkpoint()?,
+            }
+            known.durable = number;
+        }
+        if number == 6 {
+            database.flush()?;
+            known.durable = number;
+        }
+    }
+    database.close()?;
+    known.durable = known.tried;
+    Ok(())
+}
+
+/// Opens what is left, and demands a whole prefix of the commits that holds all that was durable.
+fn judge(disk: &SimVfs, mode: Mode, known: Known, place: &str) {
+    let database = open(disk, mode, Durability::Sync).unwrap_or_else(|error| panic!("{place}: {error:?}"));
+    let found = found(&database);
+    assert!(found >= known.durable && found <= known.tried, "{place}: {found} of {known:?}");
+    for number in 1..=8_u64 {
+        let there = database.has(format!("commit {number}").as_bytes());
+        assert_eq!(there, number <= found, "{place}: commit {number} with the counter at {found}");
+    }
+    assert_eq!(
+        database.has(b"large"),
+        found == 3,
+        "{place}: a commit over several frames, whole or not at all"
+    );
+    database.verify().unwrap_or_else(|error| panic!("{place}: {error:?}"));
+    let mut batch = Batch::new();
+    batch.set(b"after", &[b"1"]).expect("within bounds");
+    database.commit(batch).unwrap_or_else(|error| panic!("{place}: {error:?}"));
+    database.close().unwrap_or_else(|error| panic!("{place}: {error:?}"));
+    let database = open(disk, mode, Durability::Sync).unwrap_or_else(|error| panic!("{place}: {error:?}"));
+    assert!(database.has(b"after"), "{place}");
+}
+
+fn found(database: &Database) -> u64 {
+    database.get(b"counter").map_or(0, |(record, _)| {
+        u64::from_le_bytes(record.value().try_into().expect("a counter has eight bytes"))
+    })
+}
+
+fn folder() -> SimVfs {
+    SimVfs::new(1)
+}
+
+#[test]
+fn a_power_loss_at_any_operation_keeps_what_was_durable_in_whole_commits() {
+    for mode in [Mode::Snapshot, Mode::Ledger] {
+        for durability in DURABILITIES {
+            let disk = folder();
+            history(&disk, mode, durability).1.expect("nothing fails");
+            for operation in 0..disk.operations() {
+                let disk = folder();
+                disk.stop_at(operation);
+                let (known, _) = history(&disk, mode, durability);
+                for seed in 0..3 {
+                    let place = format!("{mode} {durability:?} operation {operation} seed {seed}");
+                    judge(&disk.crash(seed), mode, known, &place);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_second_power_loss_during_recovery_changes_nothing() {
+    for mode in [Mode::Snapshot, Mode::Ledger] {
+        let disk = folder();
+        history(&disk, mode, Durability::Buffered).1.expect("nothing fails");
+        let operations = disk.operations();
+        for operation in (0..operations).step_by(3) {
+            let disk = folder();
+            disk.stop_at(operation);
+            let (known, _) = history(&disk, mode, Durability::Buffered);
+            let crashed = disk.crash(operation);
+            let whole = crashed.snapshot();
+            drop(open(&whole, mode, Durability::Sync).expect("recovery succeeds"));
+            for again in 0..whole.operations().saturating_sub(crashed.operations()) {
+                let disk = crashed.snapshot();
+                disk.stop_at(again);
+                drop(open(&disk, mode, Durability::Sync));
+                let place = format!("{mode} operation {operation}, then {again}");
+                judge(&disk.crash(again), mode, known, &place);
+            }
+        }
+    }
+}
+
+#[test]
+fn an_error_at_any_operation_is_reported_and_costs_nothing_durable() {
+    let faults =
+        [Fault::Before(DiskError::Io), Fault::Midway(DiskError::Io), Fault::Midway(DiskError::NoSpace)];
+    for mode in [Mode::Snapshot, Mode::Ledger] {
+        for durability in DURABILITIES {
+            let disk = folder();
+            history(&disk, mode, durability).1.expect("nothing fails");
+            for operation in 0..disk.operations() {
+                for (seed, fault) in (0..).zip(faults) {
+                    let disk = folder();
+                    disk.fail_at(operation, fault);
+                    let (known, _) = history(&disk, mode, durability);
+                    disk.clear_faults();
+                    let place = format!("{mode} {durability:?} operation {operation} {fault:?}");
+                    judge(&disk.crash(seed), mode, known, &place);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_is_survived_and_writing_goes_on_when_there_is_space() {
+    for mode in [Mode::Snapshot, Mode::Ledger] {
+        for durability in [Durability::Sync, Durability::Buffered] {
+            let disk = folder();
+            let database = open(&disk, mode, durability).expect("a new database");
+            disk.set_capacity(Some(200_000));
+            let mut acknowledged = 0_u64;
+            let full = loop {
+                let mut batch = Batch::new();
+                batch.set(&acknowledged.to_be_bytes(), &[&[1; 10_000]]).expect("within bounds");
+                match database.commit(batch) {
+                    Ok(_) => acknowledged += 1,
+                    Err(error) => break error,
+                }
+            };
+            assert!(full.is_out_of_space(), "{full:?}");
+            assert_eq!(database.record_count(), acknowledged, "a failed commit is not visible");
+            disk.set_capacity(None);
+            let mut batch = Batch::new();
+            batch.set(b"after", &[b"1"]).expect("within bounds");
+            database.commit(batch).expect("there is space again");
+            database.verify().expect("nothing is damaged");
+            database.close().expect("there is space");
+            let database = open(&disk, mode, durability).expect("it opens");
+            assert_eq!(database.record_count(), acknowledged + 1);
+        }
+    }
+}
+
+#[test]
+fn after_a_failed_sync_nothing_is_written_until_the_database_is_opened_again() {
+    for mode in [Mode::Snapshot, Mode::Ledger] {
+        let disk = folder();
+        let database = open(&disk, mode, Durability::Sync).expect("a new database");
+        let set = |key: &[u8]| {
+            let mut batch = Batch::new();
+            batch.set(key, &[b"1"]).expect("within bounds");
+            database.commit(batch)
+        };
+        set(b"before").expect("nothing fails");
+        disk.fail_next(codex_storage::vfs::sim::Operation::Sync, 0, Fault::Before(DiskError::Io));
+        let StorageError::Shared(error) = set(b"unknown").expect_err("the sync fails") else {
+            panic!("a group's error is shared")
+        };
+        assert!(matches!(*error, StorageError::OutcomeUnknown { .. }), "{error:?}");
+        assert!(!database.has(b"unknown"), "never visible now");
+        let StorageError::Shared(error) = set(b"after").expect_err("writes are stopped") else {
+            panic!("a group's error is shared")
+        };
+        assert!(matches!(*error, StorageError::WritesStopped { .. }), "{error:?}");
+        assert!(matches!(database.close(), Err(StorageError::WritesStopped { .. })));
+        let database = open(&disk, mode, Durability::Sync).expect("it opens");
+        assert!(database.has(b"before") && !database.has(b"after"));
+    }
+}
+
+#[test]
+fn a_machine_that_is_off_says_so_and_is_no_damage() {
+    let disk = folder();
+    disk.stop_at(0);
+    let error = open(&disk, Mode::Snapshot, Durability::Sync).expect_err("the machine is off");
+    let StorageError::Io { source, .. } = error else { panic!("{error:?}") };
+    assert!(MachineOff::is(&source));
+}
