@@ -19,7 +19,7 @@
 //! The core is generic over the engine and the table, so that the models run this very code with toys.
 
 use std::fmt;
-use std::time::Duration;
+use std::mem;
 
 use crate::error::{Result, StorageError};
 use crate::format::SequenceNumber;
@@ -67,8 +67,9 @@ pub trait TableGroup {
 
 /// How a leader paces itself; apart from the core because the models know no time.
 pub trait Pacing: Send + Sync {
-    /// The longest that a leader waits for as many commits as are to be expected.
-    fn patience(&self) -> Duration;
+    /// Waits, but not long, until `all_here` says that as many commits are queued as are to be expected. It may be
+    /// called any number of times, or never.
+    fn await_company(&self, all_here: impl Fn() -> bool);
 
     /// Runs a write and learns from how long it took.
     fn time<R>(&self, write: impl FnOnce() -> R) -> R;
@@ -80,8 +81,6 @@ pub trait Pacing: Send + Sync {
 /// The two locks, and the queue before them.
 pub struct Core<E, T: Table, P> {
     queue: Mutex<Queue<T::Commit, T::Outcome>>,
-    /// Wakes the leader that gathers.
-    arrival: Condvar,
     /// Wakes who waits until nothing is in flight, or until the queue has room.
     progress: Condvar,
     io: Mutex<Option<E>>,
@@ -99,7 +98,6 @@ where
     pub fn new(engine: E, table: Arc<RwLock<T>>, pacing: P) -> Self {
         Self {
             queue: Mutex::new(Queue::new()),
-            arrival: Condvar::new(),
             progress: Condvar::new(),
             io: Mutex::new(Some(engine)),
             table,
@@ -127,16 +125,15 @@ where
             let leads = !queue.led;
             queue.led = true;
             queue.push(Waiting { commit, len, ticket: ticket.clone(), attended: !leads });
-            self.announce(&queue);
             leads
         };
         if !leads && let Wake::Decided(result) = ticket.wait() {
             return result;
         }
+        // Groups are filled from the front of the queue, so the first may be without this commit.
         loop {
-            let count = self.lead_group();
+            self.lead_group(Some(&ticket));
             if let Some(result) = ticket.try_take() {
-                self.hand_over(count);
                 return result;
             }
         }
@@ -151,7 +148,6 @@ where
         });
         queue.accept()?;
         queue.push(Waiting { commit, len, ticket: ticket.clone(), attended: false });
-        self.announce(&queue);
         let led = queue.led;
         drop(queue);
         if !led {
@@ -170,8 +166,7 @@ where
                 }
                 queue.led = true;
             }
-            let count = self.lead_group();
-            self.hand_over(count);
+            self.lead_group(None);
         }
     }
 
@@ -223,80 +218,71 @@ where
         }
     }
 
-    /// Wakes a gathering leader when all that it expects are there.
-    fn announce(&self, queue: &Queue<T::Commit, T::Outcome>) {
-        if queue.gathering && queue.waiting.len() >= queue.expected {
-            self.arrival.notify_one();
-        }
-    }
-
-    /// One group, from the queue to the table; returns how many commits it had. The caller leads.
-    fn lead_group(&self) -> usize {
+    /// One group, from the queue to the table, its writers' results included. The caller leads, until the group holds
+    /// the caller's `own` commit, or anyway if there is none.
+    fn lead_group(&self, own: Option<&Arc<Ticket<T::Outcome>>>) {
         self.gather();
         let mut leader = LeaderGuard { core: self, tickets: Vec::new(), finished: false };
         let mut io = self.io.lock();
-        let waiting = {
+        let commits: Vec<_> = {
             let mut queue = self.queue.lock();
             let group = queue.take_group(PAYLOAD_LEN_MAX as u64);
             self.report_progress(&queue);
-            group
+            let group = group.into_iter().map(|waiting| (waiting.commit, waiting.ticket));
+            let (commits, tickets) = group.unzip();
+            leader.tickets = tickets;
+            commits
         };
-        let Some(engine) = io.as_mut() else {
+        let decided = match io.as_mut() {
+            Some(engine) => self.write(engine, commits),
             // Closing takes the engine only when nothing is in flight.
-            waiting.into_iter().for_each(|waiting| waiting.ticket.decide(Err(StorageError::Closed)));
-            leader.finished = true;
-            return 0;
+            None => Err(StorageError::Closed),
         };
-        let mut group = T::Group::starting_at(engine.last_sequence().plus(1));
-        let mut outcomes = Vec::with_capacity(waiting.len());
-        {
-            let table = self.table.read();
-            for waiting in waiting {
-                leader.tickets.push(waiting.ticket);
-                outcomes.push(table.admit(waiting.commit, &mut group));
-            }
-        }
-        let written = if group.is_empty() { Ok(()) } else { self.pacing.time(|| engine.append(&group)) };
-        if written.is_ok() {
-            self.apply(&mut group);
-        }
         drop(io);
-        let count = leader.tickets.len();
-        match written {
-            Ok(()) => {
-                let decisions = leader.tickets.drain(..).zip(outcomes);
-                decisions.for_each(|(ticket, outcome)| ticket.decide(Ok(outcome)));
+        let ends = own.is_none_or(|own| leader.tickets.iter().any(|ticket| Arc::ptr_eq(ticket, own)));
+        if ends {
+            // Before the others are woken, so that the next leader gathers them as they come back.
+            self.hand_over(leader.tickets.len());
+        }
+        leader.finished = true;
+        let tickets = mem::take(&mut leader.tickets);
+        match decided {
+            Ok(outcomes) => {
+                tickets.into_iter().zip(outcomes).for_each(|(ticket, outcome)| ticket.decide(Ok(outcome)));
             }
             Err(error) => {
                 let error = Arc::new(error);
-                leader
-                    .tickets
-                    .drain(..)
+                tickets
+                    .into_iter()
                     .for_each(|ticket| ticket.decide(Err(StorageError::Shared(error.clone()))));
             }
         }
-        leader.finished = true;
-        count
+    }
+
+    /// Validates commits in log order, writes them, and applies what was written.
+    fn write(&self, engine: &mut E, commits: Vec<T::Commit>) -> Result<Vec<T::Outcome>> {
+        let mut group = T::Group::starting_at(engine.last_sequence().plus(1));
+        let outcomes = {
+            let table = self.table.read();
+            commits.into_iter().map(|commit| table.admit(commit, &mut group)).collect()
+        };
+        if !group.is_empty() {
+            self.pacing.time(|| engine.append(&group))?;
+            self.apply(&mut group);
+        }
+        Ok(outcomes)
     }
 
     /// Waits, but not long, until as many commits are queued as are to be expected: else the writers of the
     /// last group and those behind it would alternate, half of them in each sync.
     fn gather(&self) {
-        let patience = self.pacing.patience();
-        let mut queue = self.queue.lock();
-        if patience.is_zero() || queue.waiting.len() >= queue.expected {
-            return;
-        }
-        queue.gathering = true;
-        // Woken early for no reason, the leader takes what is there.
-        queue = self.arrival.wait_timeout(queue, patience);
-        queue.gathering = false;
+        self.pacing.await_company(|| {
+            let queue = self.queue.lock();
+            queue.waiting.len() >= queue.expected
+        });
     }
 
     fn apply(&self, group: &mut T::Group) {
-        if group.is_empty() {
-            return;
-        }
         loop {
             // Dropped behind the lock: freeing memory takes time.
             let mut garbage = T::Garbage::default();
@@ -349,7 +335,7 @@ impl<E, T: Table, P> Drop for LeaderGuard<'_, E, T, P> {
         queue.led = false;
         queue.len = 0;
         queue.attended = 0;
-        let waiting = std::mem::take(&mut queue.waiting);
+        let waiting = mem::take(&mut queue.waiting);
         drop(queue);
         self.core.progress.notify_all();
         let waiting = waiting.into_iter().map(|waiting| waiting.ticket);

@@ -38,8 +38,6 @@ pub(crate) struct Queue<C, O> {
     pub(crate) attended: usize,
     /// A writer leads, or has been given the lead and is waking up.
     pub(crate) led: bool,
-    /// The leader waits for more commits.
-    pub(crate) gathering: bool,
     /// How many threads wait for progress: for room in the queue, or for nothing to be in flight.
     pub(crate) blocked: usize,
     /// As many commits as were in the last group and behind it: what the next leader may wait for.
@@ -54,7 +52,6 @@ impl<C, O> Queue<C, O> {
             len: 0,
             attended: 0,
             led: false,
-            gathering: false,
             blocked: 0,
             expected: 1,
             acceptance: Acceptance::Open,

@@ -3,8 +3,6 @@
 //! `cargo xtask loom` runs these. Which deliberate fault makes which model fail: `docs/concurrency.md`.
 #![cfg(loom)]
 
-use std::time::Duration;
-
 use codex_storage::core::{Core, Engine, Pacing, Table, TableGroup};
 use codex_storage::sync::{Arc, RwLock};
 use codex_storage::{Result, SequenceNumber, StorageError};
@@ -115,9 +113,7 @@ struct NoTime {
 }
 
 impl Pacing for NoTime {
-    fn patience(&self) -> Duration {
-        Duration::ZERO
-    }
+    fn await_company(&self, _: impl Fn() -> bool) {}
 
     fn time<R>(&self, write: impl FnOnce() -> R) -> R {
         write()
