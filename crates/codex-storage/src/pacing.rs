@@ -48,9 +48,9 @@ impl Pacing for LeaderPacing {
                 return;
             }
             if look < YIELDS {
-                thread::yield_now()
+                thread::yield_now();
             } else {
-                thread::sleep(NAP)
+                thread::sleep(NAP);
             }
             if all_here() {
                 return;

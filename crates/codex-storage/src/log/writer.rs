@@ -48,6 +48,8 @@ pub(crate) struct Log {
     durable: u64,
     /// Length of the file.
     allocated: u64,
+    /// Everything before this offset holds data or written zeros.
+    filled: u64,
     /// Space is set aside in steps; given up where the file system cannot.
     reserves: bool,
     /// Groups that were written since the last sync.
@@ -99,6 +101,7 @@ impl Log {
             durability,
             durable: end.offset,
             end,
+            filled: allocated,
             allocated,
             reserves: true,
             unsynced_groups: 0,
@@ -379,6 +382,27 @@ impl Log {
         }
         self.file.write_all_at(frame, offset).map_err(StorageError::io("write", &self.path))?;
         self.allocated = self.allocated.max(end);
+        self.fill(end, frame.len())
+    }
+
+    /// Writes zeros behind a small frame that is the first to use the space there. What is written to space that was
+    /// only set aside must be recorded by the file system as well, which makes each such sync slower by half; so
+    /// one sync takes a stretch of zeros along, and those after it find written space.
+    fn fill(&mut self, end: u64, frame_len: usize) -> Result<()> {
+        if self.durability != Durability::Sync || end <= self.filled {
+            return Ok(());
+        }
+        self.filled = end;
+        let ahead = usize::try_from(self.allocated - end).unwrap_or(usize::MAX).min(ZEROS.len());
+        if ahead == 0 || frame_len >= ZEROS.len() {
+            return Ok(());
+        }
+        match self.file.write_all_at(&ZEROS[..ahead], end).map_err(StorageError::io("write", &self.path)) {
+            Ok(()) => self.filled += ahead as u64,
+            // The frame itself has found its place.
+            Err(error) if error.is_out_of_space() => {}
+            Err(error) => return Err(error),
+        }
         Ok(())
     }
 
@@ -423,6 +447,7 @@ impl Log {
             return Err(self.stop(StorageError::io("cut", &self.path)(error)));
         }
         self.allocated = offset;
+        self.filled = offset;
         self.sync()
     }
 
@@ -446,3 +471,4 @@ const BUFFERED_LEN: usize = 64 << 10;
 /// Space is set aside in steps of an eighth of the log, within these bounds, in bytes.
 const RESERVE_LEN_MIN: u64 = 64 << 10;
 const RESERVE_LEN_MAX: u64 = 16 << 20;
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
