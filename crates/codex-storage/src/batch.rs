@@ -1,10 +1,10 @@
-//! Operations that are applied together, and the records they carry.
+//! Operations that are applied together.
 
 use std::fmt;
 
 use crate::error::{Result, StorageError};
 use crate::format::SequenceNumber;
-use crate::sync::Arc;
+use crate::record::Record;
 
 /// Longest record key, in bytes.
 pub const KEY_LEN_MAX: usize = 65_535;
@@ -15,67 +15,13 @@ pub const VALUE_LEN_MAX: usize = USER_VALUE_LEN_MAX + 16;
 /// Longest batch, in bytes of keys and values.
 pub const BATCH_LEN_MAX: u64 = 4 << 30;
 
-/// A key and its value, in one shared allocation. Cheap to clone.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Record {
-    bytes: Arc<[u8]>,
-    key_len: u16,
-}
-
-impl Record {
-    /// A record from its stored form: `key_len` bytes of key, then the value.
-    pub(crate) fn from_bytes(bytes: &[u8], key_len: u16) -> Self {
-        debug_assert!(usize::from(key_len) <= bytes.len());
-        Self { bytes: bytes.into(), key_len }
-    }
-
-    /// A record that shares an allocation with others.
-    pub(crate) fn shared(bytes: Arc<[u8]>, key_len: u16) -> Self {
-        Self { bytes, key_len }
-    }
-
-    /// The key.
-    #[must_use]
-    pub fn key(&self) -> &[u8] {
-        &self.bytes[..usize::from(self.key_len)]
-    }
-
-    /// The value.
-    #[must_use]
-    pub fn value(&self) -> &[u8] {
-        &self.bytes[usize::from(self.key_len)..]
-    }
-
-    /// Key and value, one behind the other.
-    #[must_use]
-    pub fn bytes(&self) -> &Arc<[u8]> {
-        &self.bytes
-    }
-
-    /// Length of the key, in bytes: where the value begins in [`Record::bytes`].
-    #[must_use]
-    pub fn key_len(&self) -> u16 {
-        self.key_len
-    }
-}
-
-/// Shows lengths only: keys and values are the user's secrets.
-impl fmt::Debug for Record {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Record")
-            .field("key_len", &self.key_len)
-            .field("value_len", &self.value().len())
-            .finish()
-    }
-}
-
 /// One change.
 #[derive(Clone)]
 pub enum Operation {
     /// A key gets a value.
     Set(Record),
-    /// A key and its value go.
-    Delete(Arc<[u8]>),
+    /// A key and its value go; the record has only the key.
+    Delete(Record),
     /// Everything goes.
     Clear,
 }
@@ -93,7 +39,7 @@ impl fmt::Debug for Operation {
 /// What must hold of a key for a batch to be committed.
 #[derive(Clone)]
 pub(crate) struct Condition {
-    pub(crate) key: Arc<[u8]>,
+    pub(crate) key: Box<[u8]>,
     /// The commit that wrote the key's value; `None`: the key is absent.
     pub(crate) written_by: Option<SequenceNumber>,
 }
@@ -127,7 +73,7 @@ impl Batch {
         for part in parts {
             self.scratch.extend_from_slice(part);
         }
-        self.operations.push(Operation::Set(Record::from_bytes(&self.scratch, key_len)));
+        self.operations.push(Operation::Set(Record::new(&self.scratch, key_len)));
         if self.scratch.capacity() > SCRATCH_LEN_KEPT {
             self.scratch = Vec::new();
         }
@@ -138,7 +84,7 @@ impl Batch {
     pub fn delete(&mut self, key: &[u8]) -> Result<()> {
         check_key(key)?;
         self.grow(key.len())?;
-        self.operations.push(Operation::Delete(key.into()));
+        self.operations.push(Operation::Delete(Record::tombstone(key)));
         Ok(())
     }
 

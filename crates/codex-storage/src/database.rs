@@ -8,7 +8,7 @@ use std::time::Duration;
 use codex_crypto::Unlock;
 
 use crate::background::{self, Signals};
-use crate::batch::{Batch, Record};
+use crate::batch::Batch;
 use crate::clock::Clock;
 use crate::core::{Core, Engine};
 use crate::engine::{LogEngine, MaintenanceHost, Occasion};
@@ -21,6 +21,7 @@ use crate::log::Durability;
 use crate::open::OpenOptions;
 use crate::pacing::LeaderPacing;
 use crate::prefix::Prefix;
+use crate::record::Record;
 use crate::recovery::Recovery;
 use crate::stats::{self, LogStatus, Stats};
 use crate::sync::{Arc, Condvar, Mutex, MutexGuard, RwLock, thread};
@@ -154,14 +155,14 @@ impl Database {
     #[must_use]
     pub fn get(&self, key: &[u8]) -> Option<(Record, SequenceNumber)> {
         let table = self.shared.core.table().read();
-        table.get(key, table.published())
+        table.get(key, table.published()).map(|record| (record.clone(), record.written_by()))
     }
 
     /// Whether a key has a record.
     #[must_use]
     pub fn has(&self, key: &[u8]) -> bool {
         let table = self.shared.core.table().read();
-        table.has(key, table.published())
+        table.get(key, table.published()).is_some()
     }
 
     /// How many records are live.

@@ -7,27 +7,26 @@ use codex_crypto::{
     Unlock,
 };
 
-use crate::batch::{Operation, Record};
 use crate::clock::{Clock, SystemClock};
 use crate::database::{Database, Parts};
 use crate::engine::LogEngine;
 use crate::error::{Result, StorageError};
 use crate::files::Files;
-use crate::format::frame::Kind;
 use crate::format::header::{BLOCK_LEN, Floor, Header, LOG_START, SLOT_COUNT};
 use crate::format::record::RecordBytes;
 use crate::format::{Mode, SequenceNumber};
 use crate::ledger::{LedgerEngine, checkpoint};
 use crate::lock::{lock, lock_file};
-use crate::log::scan::{Found, LogFile};
+use crate::log::scan::LogFile;
 use crate::log::writer::{Log, LogParts};
 use crate::log::{Durability, Position, Seals};
+use crate::record::Record;
 use crate::recovery::{
     Behind, Opened, Recovery, looks_like_a_database, read_header, read_log, rewrite_stale_copy, settle,
 };
 use crate::snapshot::SnapshotEngine;
 use crate::sync::Arc;
-use crate::table::RecordTable;
+use crate::table::TableLoader;
 use crate::vfs::os::OsVfs;
 use crate::vfs::replace::{Existing, Replacement, remove_temporaries};
 use crate::vfs::{Access, File, FileKind, Lock, Vfs};
@@ -174,7 +173,7 @@ impl OpenOptions {
         let path = files.database().to_path_buf();
         let log = LogFile { file: &*file, path: &path, header: &opened.header, seals: &opened.seals };
         let mut recovery = Recovery { header_copy_stale: opened.other_is_stale, ..Recovery::default() };
-        let mut loader = Loader::default();
+        let mut table = TableLoader::default();
         let mut from = Position::start(&opened.header);
         let mut checkpointed = 0;
         if opened.header.mode == Mode::Ledger
@@ -182,10 +181,16 @@ impl OpenOptions {
         {
             from = found.covers;
             checkpointed = from.offset;
-            loader.table.load_sorted(&found.records, from.sequence);
+            found.records.into_iter().for_each(|record| table.set(record));
         }
-        let recovered = read_log(log, from, |found| loader.visit(found))?;
-        let table = loader.finish(opened.header.base_sequence, recovered.end.sequence);
+        let recovered = read_log(log, from, |found| match found.record {
+            RecordBytes::Set { key_len, record } => {
+                table.set(Record::new(record, key_len).written(found.sequence));
+            }
+            RecordBytes::Delete { key } => table.delete(key),
+            RecordBytes::Clear => table.clear(),
+        })?;
+        let table = table.finish(recovered.end.sequence);
         recovery.frames_read = recovered.frames;
         if let Behind::Torn(to) = recovered.behind {
             recovery.torn_bytes = to - recovered.end.offset;
@@ -248,53 +253,5 @@ impl OpenOptions {
             recovery.checkpoint_damaged = true;
             Ok(None)
         }
-    }
-}
-
-/// Fills a table from what a scan finds.
-#[derive(Default)]
-struct Loader {
-    table: RecordTable,
-    /// The records of the base, until the first commit shows that they are all there.
-    base: Vec<Record>,
-    base_sequence: SequenceNumber,
-}
-
-impl Loader {
-    fn visit(&mut self, found: Found<'_>) {
-        if found.kind == Kind::Base {
-            if let RecordBytes::Set { key_len, record } = found.record {
-                self.base.push(Record::from_bytes(record, key_len));
-                self.base_sequence = found.sequence;
-            }
-            return;
-        }
-        self.load_base();
-        let operation = match found.record {
-            RecordBytes::Set { key_len, record } => Operation::Set(Record::from_bytes(record, key_len)),
-            RecordBytes::Delete { key } => Operation::Delete(key.into()),
-            RecordBytes::Clear => Operation::Clear,
-        };
-        self.table.replay(&operation, found.sequence);
-    }
-
-    fn load_base(&mut self) {
-        let base = std::mem::take(&mut self.base);
-        if base.is_sorted_by(|a, b| a.key() < b.key()) {
-            if !base.is_empty() {
-                self.table.load_sorted(&base, self.base_sequence);
-            }
-        } else {
-            // We write bases in order; a plaintext one from elsewhere is still read for what it says.
-            for record in base {
-                self.table.replay(&Operation::Set(record), self.base_sequence);
-            }
-        }
-    }
-
-    fn finish(mut self, base_sequence: SequenceNumber, last: SequenceNumber) -> RecordTable {
-        self.load_base();
-        self.table.publish(last.max(base_sequence));
-        self.table
     }
 }

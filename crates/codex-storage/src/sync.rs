@@ -15,7 +15,18 @@ use loom::sync as primitives;
 #[cfg(not(loom))]
 use std::sync as primitives;
 
-pub use primitives::{MutexGuard, RwLockReadGuard, RwLockWriteGuard};
+#[cfg(not(loom))]
+use crossbeam_utils::sync::ShardedLock as ReaderWriterLock;
+#[cfg(not(loom))]
+pub use crossbeam_utils::sync::{
+    ShardedLockReadGuard as RwLockReadGuard, ShardedLockWriteGuard as RwLockWriteGuard,
+};
+#[cfg(loom)]
+use primitives::RwLock as ReaderWriterLock;
+#[cfg(loom)]
+pub use primitives::{RwLockReadGuard, RwLockWriteGuard};
+
+pub use primitives::MutexGuard;
 
 pub(crate) use primitives::atomic::{AtomicBool, AtomicU64, Ordering};
 // The models spawn threads of their own; the database's thread does not run in them.
@@ -37,14 +48,15 @@ impl<T> Mutex<T> {
     }
 }
 
-/// A reader-writer lock that is not closed by a panic.
+/// A reader-writer lock that is not closed by a panic. Readers on different cores share no cache line, so that two read
+/// twice as much as one; a writer pays for it by locking eight parts.
 #[derive(Debug, Default)]
-pub struct RwLock<T>(primitives::RwLock<T>);
+pub struct RwLock<T>(ReaderWriterLock<T>);
 
 impl<T> RwLock<T> {
     /// A free lock around `value`.
     pub fn new(value: T) -> Self {
-        Self(primitives::RwLock::new(value))
+        Self(ReaderWriterLock::new(value))
     }
 
     /// Waits until no writer holds the lock.

@@ -1,25 +1,33 @@
-//! What readers see: all live records in key order, and the past versions that open views still need.
+//! What readers see: all live records, by key and in key order, and the past versions that open views still need.
 //!
 //! Every version carries the sequence number that wrote it. Readers see the table as of a published
 //! sequence number, so a large group can be applied in slices while they go on: what is not published yet
-//! is skipped, and what it superseded is still there. A superseded version is kept only while a reader
-//! older than its successor lives.
+//! is skipped, and what it superseded is still there. A superseded version is kept only while a reader lives
+//! that sees it.
 //!
-//! `clear` costs nothing: the whole tree is set aside for the views that still need it.
+//! `clear` costs nothing: the whole generation is set aside for the views that still need it.
 
-use std::borrow::Borrow;
-use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+mod generation;
+mod group;
+mod hashed;
+mod loading;
+mod ordered;
+
+use std::collections::BTreeMap;
 use std::fmt;
 use std::mem;
 use std::ops::Bound;
 
-use crate::batch::{Batch, Operation, Record};
-use crate::core::{Table, TableGroup};
+use self::generation::Generation;
+pub use self::group::Group;
+pub(crate) use self::loading::TableLoader;
+use crate::batch::{Batch, Operation};
+use crate::core::Table;
 use crate::format::SequenceNumber;
-use crate::sync::{Arc, Mutex};
+use crate::record::Record;
+use crate::sync::Mutex;
 
-/// Operations applied, versions reclaimed or entries visited under one hold of the lock. A search and an
+/// Operations applied, versions reclaimed or records visited under one hold of the lock. A search and an
 /// insertion cost about a microsecond, so that the hold stays well below a millisecond.
 const SLICE_LEN: usize = 256;
 
@@ -37,142 +45,10 @@ pub enum Outcome {
     Conflict,
 }
 
-/// One state of a key. Packed by hand: there is one for every record.
-struct Version {
-    bytes: Arc<[u8]>,
-    sequence: SequenceNumber,
-    key_len: u16,
-    deleted: bool,
-}
-
-impl Version {
-    fn set(record: &Record, sequence: SequenceNumber) -> Self {
-        Self { bytes: record.bytes().clone(), sequence, key_len: record.key_len(), deleted: false }
-    }
-
-    fn deleted(key: Arc<[u8]>, sequence: SequenceNumber) -> Self {
-        let key_len = u16::try_from(key.len()).expect("a batch checks its keys");
-        Self { bytes: key, sequence, key_len, deleted: true }
-    }
-
-    fn key(&self) -> &[u8] {
-        &self.bytes[..usize::from(self.key_len)]
-    }
-
-    fn record(&self) -> Option<Record> {
-        (!self.deleted).then(|| Record::shared(self.bytes.clone(), self.key_len))
-    }
-}
-
-/// A key with its newest version and those before it that a reader may need, newest first.
-struct Entry {
-    newest: Version,
-    // Boxed twice so that the usual entry, which has none, stays small.
-    #[expect(clippy::box_collection, reason = "one word in each entry instead of three")]
-    older: Option<Box<Vec<Version>>>,
-}
-
-impl Entry {
-    fn at(&self, sequence: SequenceNumber) -> Option<&Version> {
-        if self.newest.sequence <= sequence {
-            return Some(&self.newest);
-        }
-        self.older.as_ref()?.iter().find(|version| version.sequence <= sequence)
-    }
-}
-
-impl Borrow<[u8]> for Entry {
-    fn borrow(&self) -> &[u8] {
-        self.newest.key()
-    }
-}
-
-impl PartialEq for Entry {
-    fn eq(&self, other: &Self) -> bool {
-        self.newest.key() == other.newest.key()
-    }
-}
-
-impl Eq for Entry {}
-
-impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Entry {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.newest.key().cmp(other.newest.key())
-    }
-}
-
-/// The records between two `clear`s.
-#[derive(Default)]
-struct Generation {
-    entries: BTreeSet<Entry>,
-    /// Keys with superseded versions, in the order in which those were superseded, and by which commit.
-    superseded: VecDeque<(SequenceNumber, Record)>,
-}
-
-impl Generation {
-    /// Puts a version in place. `keep`: a reader may need what it supersedes.
-    fn put(&mut self, version: Version, keep: bool, garbage: &mut Garbage) -> Option<(u64, bool)> {
-        if !keep {
-            let old = if version.deleted {
-                self.entries.take(version.key())
-            } else {
-                self.entries.replace(Entry { newest: version, older: None })
-            }?;
-            let was = (old.newest.bytes.len() as u64, old.newest.deleted);
-            garbage.entries.push(old);
-            return Some(was);
-        }
-        let Some(old) = self.entries.take(version.key()) else {
-            if !version.deleted {
-                self.entries.insert(Entry { newest: version, older: None });
-            }
-            return None;
-        };
-        let was = (old.newest.bytes.len() as u64, old.newest.deleted);
-        self.superseded.push_back((version.sequence, Record::shared(version.bytes.clone(), version.key_len)));
-        let mut older = old.older.unwrap_or_default();
-        older.insert(0, old.newest);
-        self.entries.insert(Entry { newest: version, older: Some(older) });
-        Some(was)
-    }
-
-    /// Drops up to `limit` keys' versions that no reader at or after `oldest` needs.
-    fn reclaim(&mut self, oldest: SequenceNumber, limit: usize, garbage: &mut Garbage) -> usize {
-        let mut count = 0;
-        while count < limit && self.superseded.front().is_some_and(|(by, _)| *by <= oldest) {
-            let Some((_, key)) = self.superseded.pop_front() else { break };
-            count += 1;
-            let Some(mut entry) = self.entries.take(key.key()) else { continue };
-            if let Some(mut older) = entry.older.take() {
-                let mut successor = entry.newest.sequence;
-                let needed = older
-                    .iter()
-                    .take_while(|version| mem::replace(&mut successor, version.sequence) > oldest)
-                    .count();
-                garbage.versions.extend(older.drain(needed..));
-                entry.older = (!older.is_empty()).then_some(older);
-            }
-            if entry.newest.deleted && entry.older.is_none() && entry.newest.sequence <= oldest {
-                garbage.entries.push(entry);
-            } else {
-                self.entries.insert(entry);
-            }
-        }
-        count
-    }
-}
-
 /// What the table no longer needs; dropped outside its lock.
 #[derive(Default)]
 pub struct Garbage {
-    entries: Vec<Entry>,
-    versions: Vec<Version>,
+    records: Vec<Record>,
     generations: Vec<Generation>,
 }
 
@@ -191,6 +67,18 @@ pub struct Totals {
     pub bytes: u64,
 }
 
+impl Totals {
+    fn add(&mut self, record: &Record) {
+        self.records += 1;
+        self.bytes += record.bytes().len() as u64;
+    }
+
+    fn subtract(&mut self, record: &Record) {
+        self.records -= 1;
+        self.bytes -= record.bytes().len() as u64;
+    }
+}
+
 /// The open views, and what they hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ViewTotals {
@@ -198,7 +86,7 @@ pub struct ViewTotals {
     pub views: u64,
     /// The state that the oldest of them shows.
     pub oldest: Option<SequenceNumber>,
-    /// Superseded versions that are kept for them; cleared trees not counted.
+    /// Superseded versions that are kept for them; cleared generations not counted.
     pub superseded: u64,
 }
 
@@ -206,7 +94,7 @@ pub struct ViewTotals {
 #[derive(Default)]
 pub struct RecordTable {
     current: Generation,
-    /// Trees that a `clear` set aside, oldest first, each with the commit that cleared it.
+    /// Generations that a `clear` set aside, oldest first, each with the commit that cleared it.
     past: Vec<(SequenceNumber, Generation)>,
     published: SequenceNumber,
     totals: Totals,
@@ -237,22 +125,14 @@ impl RecordTable {
         self.totals
     }
 
-    /// The record of a key as of a sequence number, with the commit that wrote it.
+    /// The record of a key as of a sequence number.
     #[must_use]
-    pub fn get(&self, key: &[u8], at: SequenceNumber) -> Option<(Record, SequenceNumber)> {
-        let version = self.generation(at).entries.get(key)?.at(at)?;
-        Some((version.record()?, version.sequence))
-    }
-
-    /// Whether a key has a record as of a sequence number.
-    #[must_use]
-    pub fn has(&self, key: &[u8], at: SequenceNumber) -> bool {
-        let entry = self.generation(at).entries.get(key);
-        entry.and_then(|entry| entry.at(at)).is_some_and(|version| !version.deleted)
+    pub fn get(&self, key: &[u8], at: SequenceNumber) -> Option<&Record> {
+        self.generation(at).get(key, at)
     }
 
     /// Adds records of a range, in the direction asked for, to `page`, up to a few hundred.
-    /// Returns the key to go on behind; `None` at the end of the range.
+    /// Returns the record to go on behind; `None` at the end of the range.
     pub fn page(
         &self,
         at: SequenceNumber,
@@ -260,10 +140,10 @@ impl RecordTable {
         direction: Direction,
         page: &mut impl Extend<Record>,
     ) -> Option<Record> {
-        let entries = self.generation(at).entries.range::<[u8], _>(range);
+        let records = self.generation(at).range(range, at);
         match direction {
-            Direction::Ascending => fill(entries, at, page),
-            Direction::Descending => fill(entries.rev(), at, page),
+            Direction::Ascending => fill(records, page),
+            Direction::Descending => fill(records.rev(), page),
         }
     }
 
@@ -283,17 +163,18 @@ impl RecordTable {
                 views.remove(&at);
             }
         }
-        !self.current.superseded.is_empty() || !self.past.is_empty()
+        self.current.superseded_count() > 0 || !self.past.is_empty()
     }
 
     /// Drops some of what no reader needs. `true`: there may be more.
     pub(crate) fn reclaim(&mut self, garbage: &mut Garbage) -> bool {
-        let oldest = self.oldest_reader();
+        let oldest_view = self.views.lock().keys().next().copied();
+        let oldest = oldest_view.map_or(self.published, |view| view.min(self.published));
         let unneeded = self.past.iter().take_while(|(cleared_by, _)| *cleared_by <= oldest).count();
         garbage.generations.extend(self.past.drain(..unneeded).map(|(_, generation)| generation));
         let mut left = SLICE_LEN;
         for generation in self.past.iter_mut().map(|(_, generation)| generation).chain([&mut self.current]) {
-            left -= generation.reclaim(oldest, left, garbage);
+            left -= generation.reclaim(oldest, left, &mut garbage.records);
         }
         left == 0
     }
@@ -305,29 +186,18 @@ impl RecordTable {
         ViewTotals {
             views: views.values().sum(),
             oldest: views.keys().next().copied(),
-            superseded: generations.map(|generation| generation.superseded.len() as u64).sum(),
+            superseded: generations.map(|generation| generation.superseded_count() as u64).sum(),
         }
     }
 
-    /// Fills an empty table with the records of a base or checkpoint, given in key order.
-    pub(crate) fn load_sorted(&mut self, records: &[Record], sequence: SequenceNumber) {
-        self.applied.records += records.len() as u64;
-        self.applied.bytes += records.iter().map(|record| record.bytes().len() as u64).sum::<u64>();
-        let entries =
-            records.iter().map(|record| Entry { newest: Version::set(record, sequence), older: None });
-        self.current.entries = entries.collect();
-        self.publish(sequence);
+    /// Whether nothing is live, what is not published yet included.
+    fn is_empty(&self) -> bool {
+        self.applied.records == 0
     }
 
-    /// Applies an operation of a commit that is read back while nobody reads the table.
-    pub(crate) fn replay(&mut self, operation: &Operation, sequence: SequenceNumber) {
-        // What is replaced is dropped at once: there is no lock to keep short.
-        self.apply_one(operation, sequence, false, &mut Garbage::default());
-    }
-
-    pub(crate) fn publish(&mut self, sequence: SequenceNumber) {
-        self.published = sequence;
-        self.totals = self.applied;
+    /// The record of a key, whether published or not.
+    fn newest(&self, key: &[u8]) -> Option<&Record> {
+        self.current.newest(key)
     }
 
     fn generation(&self, at: SequenceNumber) -> &Generation {
@@ -335,46 +205,29 @@ impl RecordTable {
         past.map_or(&self.current, |(_, generation)| generation)
     }
 
-    /// The oldest state that anybody may read.
-    fn oldest_reader(&self) -> SequenceNumber {
-        let oldest_view = self.views.lock().keys().next().copied();
-        oldest_view.map_or(self.published, |view| view.min(self.published))
-    }
-
-    /// The commit that wrote the newest version of a key; `None` if the key is absent.
-    fn written_by(&self, key: &[u8]) -> Option<SequenceNumber> {
-        let newest = &self.current.entries.get(key)?.newest;
-        (!newest.deleted).then_some(newest.sequence)
-    }
-
     fn apply_one(
         &mut self,
         operation: &Operation,
         sequence: SequenceNumber,
-        keep: bool,
+        latest_reader: Option<SequenceNumber>,
         garbage: &mut Garbage,
     ) {
-        let version = match operation {
-            Operation::Set(record) => Version::set(record, sequence),
-            Operation::Delete(key) => Version::deleted(key.clone(), sequence),
-            Operation::Clear => {
-                let cleared = mem::take(&mut self.current);
-                if keep {
-                    self.past.push((sequence, cleared));
-                } else {
-                    garbage.generations.push(cleared);
-                }
-                self.applied = Totals::default();
-                return;
+        let (Operation::Set(version) | Operation::Delete(version)) = operation else {
+            let cleared = mem::take(&mut self.current);
+            if latest_reader.is_some() {
+                self.past.push((sequence, cleared));
+            } else {
+                garbage.generations.push(cleared);
             }
+            self.applied = Totals::default();
+            return;
         };
-        if !version.deleted {
-            self.applied.records += 1;
-            self.applied.bytes += version.bytes.len() as u64;
+        let version = version.clone().written(sequence);
+        if !version.is_deleted() {
+            self.applied.add(&version);
         }
-        if let Some((old_len, false)) = self.current.put(version, keep, garbage) {
-            self.applied.records -= 1;
-            self.applied.bytes -= old_len;
+        if let Some(old) = self.current.put(version, latest_reader, &mut garbage.records) {
+            self.applied.subtract(&old);
         }
     }
 }
@@ -389,125 +242,16 @@ pub enum Direction {
 }
 
 fn fill<'a>(
-    entries: impl Iterator<Item = &'a Entry>,
-    at: SequenceNumber,
+    records: impl Iterator<Item = (&'a Record, Option<&'a Record>)>,
     page: &mut impl Extend<Record>,
 ) -> Option<Record> {
-    for (index, entry) in entries.enumerate() {
-        page.extend(entry.at(at).and_then(Version::record));
+    for (index, (newest, record)) in records.enumerate() {
+        page.extend(record.cloned());
         if index + 1 == SLICE_LEN {
-            return Some(Record::shared(entry.newest.bytes.clone(), entry.newest.key_len));
+            return Some(newest.clone());
         }
     }
     None
-}
-
-/// Commits that are written together, in log order.
-#[derive(Default)]
-pub struct Group {
-    first: SequenceNumber,
-    commits: Vec<Vec<Operation>>,
-    /// What the commits so far change; made when the first commit asks.
-    overlay: Option<Overlay>,
-    /// Where applying goes on: commit, and operation in it.
-    cursor: (usize, usize),
-}
-
-impl Group {
-    /// The sequence number of the first commit.
-    #[must_use]
-    pub fn first(&self) -> SequenceNumber {
-        self.first
-    }
-
-    /// The operations of each commit.
-    #[must_use]
-    pub fn commits(&self) -> &[Vec<Operation>] {
-        &self.commits
-    }
-
-    /// The sequence number of the last commit; of the one before the group while it has none.
-    #[must_use]
-    pub fn last(&self) -> SequenceNumber {
-        SequenceNumber(self.first.0 + self.commits.len() as u64 - 1)
-    }
-}
-
-impl fmt::Debug for Group {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Group").field("first", &self.first).field("commits", &self.commits.len()).finish()
-    }
-}
-
-impl TableGroup for Group {
-    fn starting_at(first: SequenceNumber) -> Self {
-        Self { first, ..Self::default() }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.commits.is_empty()
-    }
-}
-
-/// A key of the overlay, shared with the operation that names it.
-struct OverlayKey(Record);
-
-impl Borrow<[u8]> for OverlayKey {
-    fn borrow(&self) -> &[u8] {
-        self.0.key()
-    }
-}
-
-impl PartialEq for OverlayKey {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.key() == other.0.key()
-    }
-}
-
-impl Eq for OverlayKey {}
-
-impl std::hash::Hash for OverlayKey {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.0.key().hash(state);
-    }
-}
-
-/// What the commits of a group change, seen by those behind them.
-#[derive(Default)]
-struct Overlay {
-    cleared: bool,
-    /// The commit that wrote a key's value; `None`: the key is deleted.
-    keys: HashMap<OverlayKey, Option<SequenceNumber>>,
-}
-
-impl Overlay {
-    fn record(&mut self, operation: &Operation, sequence: SequenceNumber) {
-        match operation {
-            Operation::Set(record) => {
-                self.keys.insert(OverlayKey(record.clone()), Some(sequence));
-            }
-            Operation::Delete(key) => {
-                let key_len = u16::try_from(key.len()).expect("a batch checks its keys");
-                self.keys.insert(OverlayKey(Record::shared(key.clone(), key_len)), None);
-            }
-            Operation::Clear => {
-                self.cleared = true;
-                self.keys.clear();
-            }
-        }
-    }
-
-    fn written_by(&self, key: &[u8], table: &RecordTable) -> Option<SequenceNumber> {
-        match self.keys.get(key) {
-            Some(written_by) => *written_by,
-            None if self.cleared => None,
-            None => table.written_by(key),
-        }
-    }
-
-    fn is_empty(&self, table: &RecordTable) -> bool {
-        (self.cleared || table.applied.records == 0) && self.keys.values().all(Option::is_none)
-    }
 }
 
 impl Table for RecordTable {
@@ -517,62 +261,25 @@ impl Table for RecordTable {
     type Garbage = Garbage;
 
     fn admit(&self, batch: Batch, group: &mut Group) -> Outcome {
-        let (mut operations, conditions) = batch.into_parts();
-        let looks = !conditions.is_empty() || operations.iter().any(|op| !matches!(op, Operation::Set(_)));
-        let mut removed = 0;
-        if looks && group.overlay.is_none() {
-            let mut overlay = Overlay::default();
-            for (sequence, commit) in (group.first.0..).zip(&group.commits) {
-                commit.iter().for_each(|operation| overlay.record(operation, SequenceNumber(sequence)));
-            }
-            group.overlay = Some(overlay);
-        }
-        let sequence = group.last().plus(1);
-        if let Some(overlay) = &mut group.overlay {
-            if conditions
-                .iter()
-                .any(|condition| overlay.written_by(&condition.key, self) != condition.written_by)
-            {
-                return Outcome::Conflict;
-            }
-            operations.retain(|operation| {
-                let changes = match operation {
-                    Operation::Set(_) => true,
-                    Operation::Delete(key) => overlay.written_by(key, self).is_some(),
-                    Operation::Clear => !overlay.is_empty(self),
-                };
-                if changes {
-                    removed += u64::from(matches!(operation, Operation::Delete(_)));
-                    overlay.record(operation, sequence);
-                }
-                changes
-            });
-        }
-        if !operations.is_empty() {
-            group.commits.push(operations);
-        }
-        Outcome::Committed { sequence: group.last(), removed }
+        group.admit(batch, self)
     }
 
     fn apply(&mut self, group: &mut Group, garbage: &mut Garbage) -> bool {
-        let count: usize = group.commits.iter().map(Vec::len).sum();
         // A group of one slice is published before the lock is given back: nobody reads the state before
         // it any more, but views.
-        let whole = count <= SLICE_LEN;
-        let oldest_view = self.views.lock().keys().next().copied();
+        let latest_reader = if group.operation_count() <= SLICE_LEN {
+            self.views.lock().keys().next_back().copied()
+        } else {
+            Some(self.published)
+        };
         for _ in 0..SLICE_LEN {
-            let Some(commit) = group.commits.get(group.cursor.0) else { break };
-            let sequence = group.first.plus(group.cursor.0 as u64);
-            let keep = !whole || oldest_view.is_some_and(|view| view < sequence);
-            self.apply_one(&commit[group.cursor.1], sequence, keep, garbage);
-            group.cursor.1 += 1;
-            if group.cursor.1 == commit.len() {
-                group.cursor = (group.cursor.0 + 1, 0);
-            }
+            let Some((sequence, operation)) = group.next() else { break };
+            self.apply_one(operation, sequence, latest_reader, garbage);
         }
-        let done = group.cursor.0 == group.commits.len();
+        let done = group.is_applied();
         if done {
-            self.publish(group.last());
+            self.published = group.last();
+            self.totals = self.applied;
         }
         self.reclaim(garbage);
         done

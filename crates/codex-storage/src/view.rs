@@ -7,8 +7,8 @@ use std::fmt;
 use std::iter::FusedIterator;
 use std::ops::Bound;
 
-use crate::batch::Record;
 use crate::format::SequenceNumber;
+use crate::record::Record;
 use crate::sync::{Arc, RwLock};
 use crate::table::{Direction, Garbage, RecordTable, Totals};
 
@@ -49,14 +49,13 @@ impl View {
     /// The record of a key.
     #[must_use]
     pub fn get(&self, key: &[u8]) -> Option<Record> {
-        let table = self.registration.table.read();
-        table.get(key, self.registration.at).map(|(record, _)| record)
+        self.registration.table.read().get(key, self.registration.at).cloned()
     }
 
     /// Whether a key has a record.
     #[must_use]
     pub fn has(&self, key: &[u8]) -> bool {
-        self.registration.table.read().has(key, self.registration.at)
+        self.registration.table.read().get(key, self.registration.at).is_some()
     }
 
     /// The records of a range, in key order from both ends.
@@ -139,15 +138,20 @@ impl fmt::Debug for Range {
     }
 }
 
-/// The range, unless nothing can be in it: a tree panics on bounds in the wrong order.
-fn valid(range: Bounds) -> Option<Bounds> {
-    let possible = match (&range.0, &range.1) {
+/// The range, unless nothing can be in it.
+fn valid((lower, upper): Bounds) -> Option<Bounds> {
+    let possible = is_valid((lower.as_ref().map(Vec::as_slice), upper.as_ref().map(Vec::as_slice)));
+    possible.then_some((lower, upper))
+}
+
+/// Whether something can be in a range: a tree panics on bounds in the wrong order.
+pub(crate) fn is_valid(range: (Bound<&[u8]>, Bound<&[u8]>)) -> bool {
+    match range {
         (Bound::Unbounded, _) | (_, Bound::Unbounded) => true,
         (Bound::Included(lower), Bound::Included(upper)) => lower <= upper,
         (
             Bound::Included(lower) | Bound::Excluded(lower),
             Bound::Included(upper) | Bound::Excluded(upper),
         ) => lower < upper,
-    };
-    possible.then_some(range)
+    }
 }

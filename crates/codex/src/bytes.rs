@@ -4,24 +4,35 @@ use std::borrow::Borrow;
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::ops::{Deref, Range};
+use std::ops::Deref;
 use std::sync::Arc;
+
+use codex_storage::Record;
 
 /// A key or a value: a part of a shared allocation. Cloning it copies a pointer.
 ///
 /// The key and the value of a record share one allocation, which lives as long as either. `Debug` shows the
 /// length only.
 #[derive(Clone)]
-pub struct Bytes {
-    shared: Arc<[u8]>,
-    start: usize,
-    end: usize,
+pub struct Bytes(Shared);
+
+#[derive(Clone)]
+enum Shared {
+    Key(Record),
+    /// What follows behind the key and so many bytes more.
+    Value(Record, u8),
+    Own(Arc<[u8]>),
 }
 
 impl Bytes {
-    pub(crate) fn slice(shared: &Arc<[u8]>, range: Range<usize>) -> Self {
-        debug_assert!(range.start <= range.end && range.end <= shared.len());
-        Self { shared: shared.clone(), start: range.start, end: range.end }
+    /// The key of a record.
+    pub(crate) fn key_of(record: &Record) -> Self {
+        Self(Shared::Key(record.clone()))
+    }
+
+    /// The value of a record without its first `skipped` bytes, which it must have.
+    pub(crate) fn value_of(record: &Record, skipped: u8) -> Self {
+        Self(Shared::Value(record.clone(), skipped))
     }
 }
 
@@ -29,7 +40,11 @@ impl Deref for Bytes {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.shared[self.start..self.end]
+        match &self.0 {
+            Shared::Key(record) => record.key(),
+            Shared::Value(record, skipped) => &record.value()[usize::from(*skipped)..],
+            Shared::Own(bytes) => bytes,
+        }
     }
 }
 
@@ -47,14 +62,13 @@ impl Borrow<[u8]> for Bytes {
 
 impl From<Vec<u8>> for Bytes {
     fn from(bytes: Vec<u8>) -> Self {
-        let end = bytes.len();
-        Self { shared: bytes.into(), start: 0, end }
+        Self(Shared::Own(bytes.into()))
     }
 }
 
 impl From<&[u8]> for Bytes {
     fn from(bytes: &[u8]) -> Self {
-        Self { shared: bytes.into(), start: 0, end: bytes.len() }
+        Self(Shared::Own(bytes.into()))
     }
 }
 

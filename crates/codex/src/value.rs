@@ -82,8 +82,7 @@ pub(crate) fn encoded(record: &Record) -> Result<(Codec, Bytes)> {
     let codec = Codec::from_code(tag & 0x0f).ok_or_else(malformed)?;
     let method = tag >> 4;
     if method == PLAIN {
-        let start = usize::from(record.key_len()) + 1;
-        return Ok((codec, Bytes::slice(record.bytes(), start..record.bytes().len())));
+        return Ok((codec, Bytes::value_of(record, 1)));
     }
     let (len, body) = body.split_first_chunk::<LEN_LEN>().ok_or_else(malformed)?;
     let len = usize::try_from(u32::from_le_bytes(*len)).map_err(|_| malformed())?;
@@ -100,7 +99,7 @@ pub(crate) fn encoded(record: &Record) -> Result<(Codec, Bytes)> {
 
 /// The key of a record.
 pub(crate) fn key(record: &Record) -> Bytes {
-    Bytes::slice(record.bytes(), 0..usize::from(record.key_len()))
+    Bytes::key_of(record)
 }
 
 fn malformed() -> Error {

@@ -45,7 +45,7 @@ pub fn write_commit<'a>(
     for operation in operations {
         let record = match operation {
             Operation::Set(record) => RecordBytes::Set { key_len: record.key_len(), record: record.bytes() },
-            Operation::Delete(key) => RecordBytes::Delete { key },
+            Operation::Delete(record) => RecordBytes::Delete { key: record.key() },
             Operation::Clear => RecordBytes::Clear,
         };
         write(&record, target)?;

@@ -7,7 +7,6 @@ use std::path::Path;
 
 use codex_crypto::{Digest, Frontier, merkle};
 
-use crate::batch::Record;
 use crate::engine::{Maintenance, MaintenanceHost};
 use crate::error::{Damage, Result, StorageError};
 use crate::files::Files;
@@ -19,6 +18,7 @@ use crate::log::scan::LogFile;
 use crate::log::seal::{GroupInfo, GroupSealer};
 use crate::log::writer::Log;
 use crate::log::{Position, Seals};
+use crate::record::Record;
 use crate::snapshot::write_state;
 use crate::sync::Arc;
 use crate::vfs::replace::{Existing, Replacement};
@@ -82,7 +82,7 @@ pub(crate) struct Checkpoint {
     pub(crate) records: Vec<Record>,
 }
 
-/// Reads a checkpoint; `None` if it is damaged or of another database.
+/// Reads a checkpoint; `None` if it is damaged, of another version or of another database.
 pub(crate) fn read(file: &dyn File, path: &Path, seals: &Seals) -> Result<Option<Checkpoint>> {
     let io = || StorageError::io("read", path);
     let len = file.len().map_err(io())?;
@@ -118,7 +118,7 @@ pub(crate) fn read(file: &dyn File, path: &Path, seals: &Seals) -> Result<Option
         } else {
             let rest = record::read_commit(&group, |record| match record {
                 RecordBytes::Set { key_len, record } => {
-                    records.push(Record::from_bytes(record, key_len));
+                    records.push(Record::new(record, key_len).written(sequence));
                     Ok(())
                 }
                 _ => Err(record::Malformed),
@@ -172,7 +172,7 @@ fn start(seals: &Seals) -> Position {
 /// Nothing to cover in an empty log: `None`.
 fn encode_manifest(covers: &Position, record_count: u64) -> Option<Vec<u8>> {
     let (last_frame, frontier_before) = covers.last_frame.as_ref()?;
-    let mut bytes = Vec::new();
+    let mut bytes = VERSION.to_le_bytes().to_vec();
     for number in [record_count, covers.offset, covers.sequence.0, *last_frame] {
         bytes.extend_from_slice(&number.to_le_bytes());
     }
@@ -182,7 +182,11 @@ fn encode_manifest(covers: &Position, record_count: u64) -> Option<Vec<u8>> {
 }
 
 fn decode_manifest(bytes: &[u8]) -> Option<(Position, u64)> {
-    let (numbers, rest) = bytes.split_at_checked(32)?;
+    let (version, rest) = bytes.split_first_chunk()?;
+    if u32::from_le_bytes(*version) != VERSION {
+        return None;
+    }
+    let (numbers, rest) = rest.split_at_checked(32)?;
     let (leaf, frontier) = rest.split_at_checked(Digest::LEN)?;
     let mut numbers = numbers
         .chunks_exact(8)
@@ -196,3 +200,7 @@ fn decode_manifest(bytes: &[u8]) -> Option<(Position, u64)> {
     let last_frame = Some((last, before));
     Some((Position { offset, sequence: SequenceNumber(sequence), leaf, frontier, last_frame }, record_count))
 }
+
+/// The version of checkpoints that this program writes, and the only one it reads: another one is passed over, and the
+/// log is read instead.
+const VERSION: u32 = 1;

@@ -26,7 +26,6 @@ pub(crate) struct LogFile<'a> {
 /// A record, and where it comes from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Found<'a> {
-    pub(crate) kind: Kind,
     pub(crate) sequence: SequenceNumber,
     pub(crate) record: RecordBytes<'a>,
 }
@@ -147,7 +146,7 @@ fn read_group(
             if kind == Kind::Base && !matches!(record, RecordBytes::Set { .. }) {
                 return Err(record::Malformed);
             }
-            visit(Found { kind, sequence, record });
+            visit(Found { sequence, record });
             Ok(())
         })?;
     }

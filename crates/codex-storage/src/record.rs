@@ -1,0 +1,133 @@
+//! A key with its value, in one shared allocation.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+use triomphe::ThinArc;
+
+use crate::format::SequenceNumber;
+use crate::sync::{AtomicU64, Ordering};
+
+/// A key and its value. Cheap to clone: one word, which points to all of it.
+#[derive(Clone)]
+pub struct Record(ThinArc<Head, u8>);
+
+/// What stands before the bytes.
+struct Head {
+    /// The commit that wrote the record; zero as long as none has. Set once: readers find a record through the
+    /// table, whose lock orders the reading behind the writing.
+    written_by: AtomicU64,
+    key_len: u16,
+    /// There is no value: the record says that its key is gone.
+    deleted: bool,
+}
+
+impl Record {
+    /// A record from its stored form: `key_len` bytes of key, then the value.
+    pub(crate) fn new(bytes: &[u8], key_len: u16) -> Self {
+        debug_assert!(usize::from(key_len) <= bytes.len());
+        Self::with(bytes, key_len, false, SequenceNumber::default())
+    }
+
+    /// What is known of a key that is deleted.
+    pub(crate) fn tombstone(key: &[u8]) -> Self {
+        let key_len = u16::try_from(key.len()).expect("a batch checks its keys");
+        Self::with(key, key_len, true, SequenceNumber::default())
+    }
+
+    fn with(bytes: &[u8], key_len: u16, deleted: bool, written_by: SequenceNumber) -> Self {
+        let head = Head { written_by: AtomicU64::new(written_by.0), key_len, deleted };
+        Self(ThinArc::from_header_and_slice(head, bytes))
+    }
+
+    /// The record as written by a commit: itself, or a copy if another commit has written it already.
+    pub(crate) fn written(self, by: SequenceNumber) -> Self {
+        let head = self.head();
+        match head.written_by.compare_exchange(0, by.0, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => self,
+            Err(_) => Self::with(self.bytes(), head.key_len, head.deleted, by),
+        }
+    }
+
+    /// The commit that wrote the record.
+    pub(crate) fn written_by(&self) -> SequenceNumber {
+        SequenceNumber(self.head().written_by.load(Ordering::Acquire))
+    }
+
+    /// Whether the record only says that its key is gone.
+    pub(crate) fn is_deleted(&self) -> bool {
+        self.head().deleted
+    }
+
+    fn head(&self) -> &Head {
+        &self.0.header.header
+    }
+
+    /// The key.
+    #[must_use]
+    pub fn key(&self) -> &[u8] {
+        &self.bytes()[..usize::from(self.key_len())]
+    }
+
+    /// The value.
+    #[must_use]
+    pub fn value(&self) -> &[u8] {
+        &self.bytes()[usize::from(self.key_len())..]
+    }
+
+    /// Key and value, one behind the other.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.0.slice
+    }
+
+    /// Length of the key, in bytes: where the value begins in [`Record::bytes`].
+    #[must_use]
+    pub fn key_len(&self) -> u16 {
+        self.head().key_len
+    }
+}
+
+impl PartialEq for Record {
+    fn eq(&self, other: &Self) -> bool {
+        self.key_len() == other.key_len()
+            && self.is_deleted() == other.is_deleted()
+            && self.bytes() == other.bytes()
+    }
+}
+
+impl Eq for Record {}
+
+/// Shows lengths only: keys and values are the user's secrets.
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record")
+            .field("key_len", &self.key_len())
+            .field("value_len", &self.value().len())
+            .finish()
+    }
+}
+
+/// The key of a record, as a key of maps.
+pub(crate) struct KeyOf(pub(crate) Record);
+
+impl Borrow<[u8]> for KeyOf {
+    fn borrow(&self) -> &[u8] {
+        self.0.key()
+    }
+}
+
+impl PartialEq for KeyOf {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.key() == other.0.key()
+    }
+}
+
+impl Eq for KeyOf {}
+
+impl Hash for KeyOf {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.key().hash(state);
+    }
+}

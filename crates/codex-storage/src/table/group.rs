@@ -1,0 +1,151 @@
+//! Commits that are written together: decided one after the other, then applied in slices.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use super::{Outcome, RecordTable};
+use crate::batch::{Batch, Operation};
+use crate::core::TableGroup;
+use crate::format::SequenceNumber;
+use crate::record::{KeyOf, Record};
+
+/// Commits that are written together, in log order.
+#[derive(Default)]
+pub struct Group {
+    first: SequenceNumber,
+    commits: Vec<Vec<Operation>>,
+    /// What the commits so far change; made when the first commit asks.
+    overlay: Option<Overlay>,
+    /// Where applying goes on: commit, and operation in it.
+    cursor: (usize, usize),
+}
+
+impl Group {
+    /// The sequence number of the first commit.
+    #[must_use]
+    pub fn first(&self) -> SequenceNumber {
+        self.first
+    }
+
+    /// The operations of each commit.
+    #[must_use]
+    pub fn commits(&self) -> &[Vec<Operation>] {
+        &self.commits
+    }
+
+    /// The sequence number of the last commit; of the one before the group while it has none.
+    #[must_use]
+    pub fn last(&self) -> SequenceNumber {
+        SequenceNumber(self.first.0 + self.commits.len() as u64 - 1)
+    }
+
+    /// Decides a batch against the table and the commits before it, and adds it if it changes something.
+    pub(super) fn admit(&mut self, batch: Batch, table: &RecordTable) -> Outcome {
+        let (mut operations, conditions) = batch.into_parts();
+        let looks = !conditions.is_empty() || operations.iter().any(|op| !matches!(op, Operation::Set(_)));
+        let mut removed = 0;
+        if looks && self.overlay.is_none() {
+            let mut overlay = Overlay::default();
+            for (sequence, commit) in (self.first.0..).zip(&self.commits) {
+                commit.iter().for_each(|operation| overlay.record(operation, SequenceNumber(sequence)));
+            }
+            self.overlay = Some(overlay);
+        }
+        let sequence = self.last().plus(1);
+        if let Some(overlay) = &mut self.overlay {
+            if conditions
+                .iter()
+                .any(|condition| overlay.written_by(&condition.key, table) != condition.written_by)
+            {
+                return Outcome::Conflict;
+            }
+            operations.retain(|operation| {
+                let changes = match operation {
+                    Operation::Set(_) => true,
+                    Operation::Delete(tombstone) => overlay.written_by(tombstone.key(), table).is_some(),
+                    Operation::Clear => !overlay.is_empty(table),
+                };
+                if changes {
+                    removed += u64::from(matches!(operation, Operation::Delete(_)));
+                    overlay.record(operation, sequence);
+                }
+                changes
+            });
+        }
+        if !operations.is_empty() {
+            self.commits.push(operations);
+        }
+        Outcome::Committed { sequence: self.last(), removed }
+    }
+
+    /// The next operation to apply, with its commit's sequence number.
+    pub(super) fn next(&mut self) -> Option<(SequenceNumber, &Operation)> {
+        let (index, operation) = self.cursor;
+        let commit = self.commits.get(index)?;
+        self.cursor = if operation + 1 == commit.len() { (index + 1, 0) } else { (index, operation + 1) };
+        Some((self.first.plus(index as u64), &commit[operation]))
+    }
+
+    /// Whether every operation has been given out to be applied.
+    pub(super) fn is_applied(&self) -> bool {
+        self.cursor.0 == self.commits.len()
+    }
+
+    /// How many operations the group has.
+    pub(super) fn operation_count(&self) -> usize {
+        self.commits.iter().map(Vec::len).sum()
+    }
+}
+
+impl fmt::Debug for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Group").field("first", &self.first).field("commits", &self.commits.len()).finish()
+    }
+}
+
+impl TableGroup for Group {
+    fn starting_at(first: SequenceNumber) -> Self {
+        Self { first, ..Self::default() }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.commits.is_empty()
+    }
+}
+
+/// What the commits of a group change, seen by those behind them.
+#[derive(Default)]
+struct Overlay {
+    cleared: bool,
+    /// The commit that wrote a key's value; `None`: the key is deleted.
+    keys: HashMap<KeyOf, Option<SequenceNumber>>,
+}
+
+impl Overlay {
+    fn record(&mut self, operation: &Operation, sequence: SequenceNumber) {
+        match operation {
+            Operation::Set(record) => {
+                self.keys.insert(KeyOf(record.clone()), Some(sequence));
+            }
+            Operation::Delete(tombstone) => {
+                self.keys.insert(KeyOf(tombstone.clone()), None);
+            }
+            Operation::Clear => {
+                self.cleared = true;
+                self.keys.clear();
+            }
+        }
+    }
+
+    fn written_by(&self, key: &[u8], table: &RecordTable) -> Option<SequenceNumber> {
+        match self.keys.get(key) {
+            Some(written_by) => *written_by,
+            None if self.cleared => None,
+            None => table.newest(key).map(Record::written_by),
+        }
+    }
+
+    fn is_empty(&self, table: &RecordTable) -> bool {
+        (self.cleared || table.is_empty()) && self.keys.values().all(Option::is_none)
+    }
+}
