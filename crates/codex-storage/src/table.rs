@@ -27,7 +27,7 @@ use crate::format::SequenceNumber;
 use crate::record::Record;
 use crate::sync::Mutex;
 
-/// Operations applied, versions reclaimed or records visited under one hold of the lock. A search and an
+/// Operations applied or versions reclaimed under one hold of the lock. A search and an
 /// insertion cost about a microsecond, so that the hold stays well below a millisecond.
 const SLICE_LEN: usize = 256;
 
@@ -131,19 +131,20 @@ impl RecordTable {
         self.generation(at).get(key, at)
     }
 
-    /// Adds records of a range, in the direction asked for, to `page`, up to a few hundred.
+    /// Adds records of a range, in the direction asked for, to `page`, looking at `len` keys at most.
     /// Returns the record to go on behind; `None` at the end of the range.
     pub fn page(
         &self,
         at: SequenceNumber,
         range: (Bound<&[u8]>, Bound<&[u8]>),
         direction: Direction,
+        len: usize,
         page: &mut impl Extend<Record>,
     ) -> Option<Record> {
         let records = self.generation(at).range(range, at);
         match direction {
-            Direction::Ascending => fill(records, page),
-            Direction::Descending => fill(records.rev(), page),
+            Direction::Ascending => fill(records, len, page),
+            Direction::Descending => fill(records.rev(), len, page),
         }
     }
 
@@ -243,11 +244,12 @@ pub enum Direction {
 
 fn fill<'a>(
     records: impl Iterator<Item = (&'a Record, Option<&'a Record>)>,
+    len: usize,
     page: &mut impl Extend<Record>,
 ) -> Option<Record> {
     for (index, (newest, record)) in records.enumerate() {
         page.extend(record.cloned());
-        if index + 1 == SLICE_LEN {
+        if index + 1 == len {
             return Some(newest.clone());
         }
     }

@@ -61,7 +61,8 @@ impl View {
     /// The records of a range, in key order from both ends.
     #[must_use]
     pub fn range(&self, range: Bounds) -> Range {
-        Range { view: self.clone(), rest: valid(range), front: VecDeque::new(), back: VecDeque::new() }
+        let (front, back) = (VecDeque::new(), VecDeque::new());
+        Range { view: self.clone(), rest: valid(range), page_len: PAGE_LEN_FIRST, front, back }
     }
 }
 
@@ -86,6 +87,8 @@ pub struct Range {
     view: View,
     /// What is neither given out nor in a page; `None`: nothing.
     rest: Option<Bounds>,
+    /// How many records the next page may have: few at first, for those who want few.
+    page_len: usize,
     /// The next records from the front, ascending.
     front: VecDeque<Record>,
     /// The next records from the back, descending.
@@ -102,7 +105,8 @@ impl Range {
             let Some((lower, upper)) = self.rest.take() else { return };
             let bounds = (lower.as_ref().map(Vec::as_slice), upper.as_ref().map(Vec::as_slice));
             let Registration { table, at, .. } = &*self.view.registration;
-            let last = table.read().page(*at, bounds, direction, page);
+            let last = table.read().page(*at, bounds, direction, self.page_len, page);
+            self.page_len = (self.page_len * 4).min(PAGE_LEN_MAX);
             self.rest = last.and_then(|last| {
                 let last = Bound::Excluded(last.key().to_vec());
                 valid(match direction {
@@ -137,6 +141,10 @@ impl fmt::Debug for Range {
         f.debug_struct("Range").field("view", &self.view).finish_non_exhaustive()
     }
 }
+
+/// Records that are taken under one hold of the table's lock.
+const PAGE_LEN_FIRST: usize = 8;
+const PAGE_LEN_MAX: usize = 256;
 
 /// The range, unless nothing can be in it.
 fn valid((lower, upper): Bounds) -> Option<Bounds> {

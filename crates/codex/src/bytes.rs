@@ -26,13 +26,13 @@ enum Shared {
 
 impl Bytes {
     /// The key of a record.
-    pub(crate) fn key_of(record: &Record) -> Self {
-        Self(Shared::Key(record.clone()))
+    pub(crate) fn key_of(record: Record) -> Self {
+        Self(Shared::Key(record))
     }
 
     /// The value of a record without its first `skipped` bytes, which it must have.
-    pub(crate) fn value_of(record: &Record, skipped: u8) -> Self {
-        Self(Shared::Value(record.clone(), skipped))
+    pub(crate) fn value_of(record: Record, skipped: u8) -> Self {
+        Self(Shared::Value(record, skipped))
     }
 }
 

@@ -106,20 +106,23 @@ impl Store {
 
     /// The value of a key as a `T`, whichever codec wrote it; `None` if the key is absent.
     pub fn get<T: DeserializeOwned>(&self, key: impl AsRef<[u8]>) -> Result<Option<T>> {
-        self.get_entry(key)?.map(|entry| entry.decode()).transpose()
+        match self.record(key.as_ref()) {
+            Some((record, _)) => value::decode(&record).map(Some),
+            None => Ok(None),
+        }
     }
 
     /// The encoded value of a key; `None` if the key is absent.
     pub fn get_bytes(&self, key: impl AsRef<[u8]>) -> Result<Option<Bytes>> {
         match self.record(key.as_ref()) {
-            Some((record, _)) => Ok(Some(value::encoded(&record)?.1)),
+            Some((record, _)) => Ok(Some(value::encoded_bytes(record)?.1)),
             None => Ok(None),
         }
     }
 
     /// The record of a key as it is stored; `None` if the key is absent.
     pub fn get_entry(&self, key: impl AsRef<[u8]>) -> Result<Option<Entry>> {
-        self.record(key.as_ref()).map(|(record, _)| Entry::of(&record)).transpose()
+        self.record(key.as_ref()).map(|(record, _)| Entry::of(record)).transpose()
     }
 
     /// Deletes a key; whether it was there.
@@ -224,7 +227,7 @@ impl Store {
                 (Some((record, _)), Some(expected)) => {
                     let (found, encoded) = value::encoded(record)?;
                     codec = found;
-                    encoded == *expected
+                    *encoded == *expected
                 }
                 _ => false,
             };

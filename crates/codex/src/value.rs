@@ -1,7 +1,10 @@
 //! Values as they are stored: codec and compression in one byte, then the bytes.
 //! Layout: `docs/file-format.md`, "Values".
 
+use std::borrow::Cow;
+
 use codex_storage::{Record, USER_VALUE_LEN_MAX};
+use serde::de::DeserializeOwned;
 
 use crate::bytes::Bytes;
 use crate::codec::Codec;
@@ -36,7 +39,7 @@ const ZSTD_LEVEL: i32 = 3;
 pub(crate) struct Stored<'a> {
     head: [u8; 1 + LEN_LEN],
     head_len: usize,
-    body: std::borrow::Cow<'a, [u8]>,
+    body: Cow<'a, [u8]>,
 }
 
 impl<'a> Stored<'a> {
@@ -75,14 +78,13 @@ fn compress(compression: Compression, encoded: &[u8]) -> Result<(u8, Vec<u8>)> {
     Ok((LZ4, lz4_flex::block::compress(encoded)))
 }
 
-/// The codec and the encoded bytes of a record's value.
-pub(crate) fn encoded(record: &Record) -> Result<(Codec, Bytes)> {
-    let value = record.value();
-    let (&tag, body) = value.split_first().ok_or_else(malformed)?;
+/// The codec and the encoded bytes of a record's value, borrowed where they are stored plain.
+pub(crate) fn encoded(record: &Record) -> Result<(Codec, Cow<'_, [u8]>)> {
+    let (&tag, body) = record.value().split_first().ok_or_else(malformed)?;
     let codec = Codec::from_code(tag & 0x0f).ok_or_else(malformed)?;
     let method = tag >> 4;
     if method == PLAIN {
-        return Ok((codec, Bytes::value_of(record, 1)));
+        return Ok((codec, body.into()));
     }
     let (len, body) = body.split_first_chunk::<LEN_LEN>().ok_or_else(malformed)?;
     let len = usize::try_from(u32::from_le_bytes(*len)).map_err(|_| malformed())?;
@@ -97,9 +99,19 @@ pub(crate) fn encoded(record: &Record) -> Result<(Codec, Bytes)> {
     if decompressed.len() == len { Ok((codec, decompressed.into())) } else { Err(malformed()) }
 }
 
-/// The key of a record.
-pub(crate) fn key(record: &Record) -> Bytes {
-    Bytes::key_of(record)
+/// As [`encoded`], with bytes that share the record's allocation where they can.
+pub(crate) fn encoded_bytes(record: Record) -> Result<(Codec, Bytes)> {
+    let (codec, encoded) = encoded(&record)?;
+    Ok(match encoded {
+        Cow::Owned(bytes) => (codec, bytes.into()),
+        Cow::Borrowed(_) => (codec, Bytes::value_of(record, 1)),
+    })
+}
+
+/// The value of a record as a `T`.
+pub(crate) fn decode<T: DeserializeOwned>(record: &Record) -> Result<T> {
+    let (codec, encoded) = encoded(record)?;
+    codec.decode(&encoded)
 }
 
 fn malformed() -> Error {
@@ -130,7 +142,7 @@ mod tests {
         for compression in [Compression::None, Compression::Lz4, Compression::Zstd] {
             for text in &texts {
                 let stored = Stored::new(Codec::Raw, compression, text).unwrap();
-                let (codec, bytes) = encoded(&record(&stored.parts())).unwrap();
+                let (codec, bytes) = encoded_bytes(record(&stored.parts())).unwrap();
                 assert_eq!((codec, &*bytes), (Codec::Raw, &**text), "{compression:?}");
             }
         }

@@ -31,9 +31,10 @@ pub struct Entry {
 }
 
 impl Entry {
-    pub(crate) fn of(record: &Record) -> Result<Self> {
-        let (codec, value) = value::encoded(record)?;
-        Ok(Self { key: value::key(record), codec, value })
+    pub(crate) fn of(record: Record) -> Result<Self> {
+        let key = Bytes::key_of(record.clone());
+        let (codec, value) = value::encoded_bytes(record)?;
+        Ok(Self { key, codec, value })
     }
 
     /// The value as a `T`.
@@ -49,17 +50,17 @@ impl View {
 
     /// The value of a key as a `T`; `None` if the key is absent.
     pub fn get<T: DeserializeOwned>(&self, key: impl AsRef<[u8]>) -> Result<Option<T>> {
-        self.get_entry(key)?.map(|entry| entry.decode()).transpose()
+        self.inner.get(key.as_ref()).as_ref().map(value::decode).transpose()
     }
 
     /// The encoded value of a key; `None` if the key is absent.
     pub fn get_bytes(&self, key: impl AsRef<[u8]>) -> Result<Option<Bytes>> {
-        Ok(self.get_entry(key)?.map(|entry| entry.value))
+        Ok(self.inner.get(key.as_ref()).map(value::encoded_bytes).transpose()?.map(|(_, bytes)| bytes))
     }
 
     /// The record of a key as it is stored; `None` if the key is absent.
     pub fn get_entry(&self, key: impl AsRef<[u8]>) -> Result<Option<Entry>> {
-        self.inner.get(key.as_ref()).as_ref().map(Entry::of).transpose()
+        self.inner.get(key.as_ref()).map(Entry::of).transpose()
     }
 
     /// Whether a key has a value.
@@ -134,7 +135,7 @@ pub struct Entries {
 
 impl Entries {
     fn step(&mut self, record: Option<Record>) -> Option<Result<Entry>> {
-        let entry = Entry::of(&record?);
+        let entry = Entry::of(record?);
         if entry.is_err() {
             self.records = None;
         }
