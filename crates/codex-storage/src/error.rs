@@ -177,6 +177,9 @@ pub enum Damage {
     /// Neither header copy has a valid checksum.
     #[error("neither copy of the header is intact")]
     NoHeader,
+    /// One header copy has a valid checksum, and this is the other.
+    #[error("this copy of the header is not intact")]
+    HeaderCopy,
     /// The chosen header copy fails its authentication code.
     #[error("the header is not as it was written")]
     HeaderAuthentication(#[source] OpenError),

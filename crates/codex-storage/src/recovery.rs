@@ -61,20 +61,26 @@ pub(crate) fn read_header(file: &dyn File, path: &Path, unlock: Option<&Unlock>)
     Ok(Opened { header: choice.header, seals, copy: choice.index, other_is_stale: choice.other_is_stale })
 }
 
-/// Demands that both copies of the header are intact, the same, and authenticate.
+/// Demands that both copies of the header are intact and authenticate, and returns the newer one. A crash between the
+/// writing of the two leaves one that is older: that is no damage.
 pub(crate) fn verify_header(file: &dyn File, path: &Path, seals: &Seals) -> Result<Header> {
     let blocks = read_blocks(file, path)?;
+    let mut newest: Option<Header> = None;
     for (index, block) in blocks.iter().enumerate() {
         let offset = (index * BLOCK_LEN) as u64;
         let damaged = |damage| StorageError::damaged(path, offset, None, damage);
-        Header::decode(block).map_err(|_| damaged(Damage::NoHeader))?;
+        let header = Header::decode(block).map_err(|_| damaged(Damage::HeaderCopy))?;
         header::authenticate(block, &*seals.sealer)
             .map_err(|error| damaged(Damage::HeaderAuthentication(error)))?;
+        newest = match newest {
+            Some(first) if first.generation == header.generation && blocks[0] != blocks[1] => {
+                return Err(damaged(Damage::HeaderCopiesDiffer));
+            }
+            Some(first) if first.generation >= header.generation => Some(first),
+            _ => Some(header),
+        };
     }
-    if blocks[0] != blocks[1] {
-        return Err(StorageError::damaged(path, BLOCK_LEN as u64, None, Damage::HeaderCopiesDiffer));
-    }
-    Header::decode(&blocks[0]).map_err(|_| StorageError::damaged(path, 0, None, Damage::NoHeader))
+    newest.ok_or(StorageError::Internal("a header has two copies"))
 }
 
 /// Whether the file begins as a database does, whatever its state; read before anything is created beside it.

@@ -125,6 +125,40 @@ fn a_power_loss_at_any_operation_keeps_what_was_durable_in_whole_commits() {
 }
 
 #[test]
+fn a_killed_process_leaves_what_verifies_before_anything_is_repaired() {
+    for mode in [Mode::Snapshot, Mode::Ledger] {
+        for durability in DURABILITIES {
+            let disk = folder();
+            history(&disk, mode, durability).1.expect("nothing fails");
+            let mut stale_copies = 0;
+            for operation in 0..disk.operations() {
+                let disk = folder();
+                disk.stop_at(operation);
+                let (known, _) = history(&disk, mode, durability);
+                let disk = disk.process_crash();
+                let place = format!("{mode} {durability:?} operation {operation}");
+                let vfs = Arc::new(disk.clone());
+                let options = OpenOptions { vfs, read_only: true, ..OpenOptions::default() };
+                let database = match options.open(Path::new(PATH), Some(&unlock())) {
+                    Err(StorageError::NotFound { .. }) => {
+                        assert_eq!(known.durable, 0, "{place}: the database is gone");
+                        continue;
+                    }
+                    opened => opened.unwrap_or_else(|error| panic!("{place}: {error:?}")),
+                };
+                let report = database.verify().unwrap_or_else(|error| panic!("{place}: {error:?}"));
+                assert_eq!(report.head, database.head(), "{place}");
+                stale_copies += u64::from(database.stats().recovery.header_copy_stale);
+            }
+            assert!(
+                stale_copies > 0,
+                "{mode} {durability:?}: a crash between the header copies was among them"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_second_power_loss_during_recovery_changes_nothing() {
     for mode in [Mode::Snapshot, Mode::Ledger] {
         let disk = folder();
