@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use super::{Access, File, FileKind, Lock, Vfs, directory_of};
-use crate::sync::{Arc, RwLock};
+use crate::sync::{Arc, AtomicBool, Ordering, RwLock};
 
 /// The operating system's file system.
 #[derive(Clone, Copy, Debug, Default)]
@@ -97,17 +97,30 @@ struct OsFile {
     /// Shared by writes, exclusive while [`OsFile::lengthen`] compares and sets the length: a write that
     /// passes the end in between would be cut off.
     length: RwLock<()>,
+    /// The lock was taken.
+    locked: AtomicBool,
 }
 
 impl OsFile {
     fn new(file: fs::File) -> Self {
-        Self { file, length: RwLock::new(()) }
+        Self { file, length: RwLock::new(()), locked: AtomicBool::new(false) }
     }
 
     /// Sets the length, but never to less than it is.
     fn lengthen(&self, len: u64) -> io::Result<()> {
         let _writes_wait = self.length.write();
         if self.len()? < len { self.file.set_len(len) } else { Ok(()) }
+    }
+}
+
+impl Drop for OsFile {
+    fn drop(&mut self) {
+        // Said explicitly: a process that another thread is just starting has a copy of the descriptor until it runs
+        // its own program, and with it the lock.
+        if self.locked.load(Ordering::Acquire) {
+            // Nobody to tell; closing the file releases the lock as well.
+            let _ = self.file.unlock();
+        }
     }
 }
 
@@ -154,7 +167,11 @@ impl File for OsFile {
             Lock::Shared => self.file.try_lock_shared(),
         };
         match result {
-            Ok(()) => Ok(true),
+            Ok(()) => {
+                // Pairs with the load of the drop, though dropping excludes every other call.
+                self.locked.store(true, Ordering::Release);
+                Ok(true)
+            }
             Err(fs::TryLockError::WouldBlock) => Ok(false),
             Err(fs::TryLockError::Error(error)) => Err(error),
         }
@@ -415,6 +432,21 @@ mod tests {
         })
         .unwrap();
         assert_eq!(disk, b"\0\0abcdefgh");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_dropped_file_is_unlocked_although_a_process_being_started_has_a_copy_of_its_descriptor() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let file = OsFile::new(create_options().open(&path).unwrap());
+        assert!(file.try_lock(Lock::Exclusive).unwrap());
+        let inherited = file.file.try_clone().unwrap();
+        let other = OsVfs.open(&path, Access::Write).unwrap();
+        assert!(!other.try_lock(Lock::Shared).unwrap());
+        drop(file);
+        assert!(other.try_lock(Lock::Exclusive).unwrap());
+        drop(inherited);
     }
 
     #[test]
