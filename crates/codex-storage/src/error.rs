@@ -240,4 +240,16 @@ impl StorageError {
             _ => false,
         }
     }
+
+    /// Whether a commit that failed may have taken place all the same; reopening shows it.
+    #[must_use]
+    pub fn outcome_is_unknown(&self) -> bool {
+        match self {
+            Self::OutcomeUnknown { .. } => true,
+            // A write that failed for another reason than space may have reached the disk, and was not cut off.
+            Self::Io { .. } => !self.is_out_of_space(),
+            Self::Shared(source) => source.outcome_is_unknown(),
+            _ => false,
+        }
+    }
 }

@@ -63,6 +63,13 @@ impl Error {
         self.kind
     }
 
+    /// Whether a commit that failed with this error may have taken place all the same: the disk failed, and only the
+    /// next opening shows whether the commit is there, whole, or not at all.
+    #[must_use]
+    pub fn outcome_is_unknown(&self) -> bool {
+        matches!(&self.cause, Cause::Storage(error) if error.outcome_is_unknown())
+    }
+
     pub(crate) fn validation(message: &'static str) -> Self {
         Self { kind: ErrorKind::Validation, cause: Cause::Message(message) }
     }

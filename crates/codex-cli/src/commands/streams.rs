@@ -53,8 +53,10 @@ pub(super) fn import_into(store: &Store, mut input: Lines) -> Result<u64, Failur
         let records = batch.len() as u64;
         store.commit(batch).map_err(|error| {
             let place = Place { line: Some(last), committed: None };
+            let unknown = error.outcome_is_unknown();
             let failure = Failure::from(error).context(&format!("commit the records up to line {last}"));
-            after(committed, failure.at(place))
+            let failure = failure.at(place);
+            if unknown { perhaps_after(committed, last, failure) } else { after(committed, failure) }
         })?;
         committed += records;
     }
@@ -81,6 +83,15 @@ fn after(committed: u64, failure: Failure) -> Failure {
     } else {
         format!("the first {committed} records were committed and stay; nothing behind them was written")
     };
+    failure.committed(committed).hint(hint)
+}
+
+/// The same where the disk failed, so that nobody knows about the last batch.
+fn perhaps_after(committed: u64, last: u64, failure: Failure) -> Failure {
+    let hint = format!(
+        "the first {committed} records were committed and stay; whether the others up to line {last} are there too, all \
+         or none, shows when the database is opened again; what comes behind them was not written"
+    );
     failure.committed(committed).hint(hint)
 }
 
