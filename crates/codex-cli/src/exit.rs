@@ -186,6 +186,7 @@ impl From<codex::Error> for Failure {
         let kind = error.kind();
         let hint = match kind {
             ErrorKind::Io => io_hint(&error),
+            ErrorKind::Permission => permission_hint(&error),
             ErrorKind::Integrity => Some(
                 "the file was left as it is; keep a copy of it, then `codex restore` a backup to a new path",
             ),
@@ -234,13 +235,7 @@ pub(crate) fn kind_of(failure: &Failure) -> Option<ErrorKind> {
 /// What to do about a disk, if it is the disk.
 fn io_hint(error: &codex::Error) -> Option<&'static str> {
     use io::ErrorKind as Kind;
-    let mut io = None;
-    let mut next = error.source();
-    while let Some(source) = next {
-        io = source.downcast_ref::<io::Error>().or(io);
-        next = source.source();
-    }
-    match io.map(io::Error::kind) {
+    match system_error(error) {
         Some(Kind::StorageFull | Kind::QuotaExceeded | Kind::FileTooLarge) => {
             Some("what had been acknowledged is safe; free some space, then try again")
         }
@@ -248,6 +243,30 @@ fn io_hint(error: &codex::Error) -> Option<&'static str> {
         Some(Kind::NotFound | Kind::NotADirectory | Kind::IsADirectory) => None,
         _ => Some("what had been acknowledged is safe; check the disk, then try again"),
     }
+}
+
+/// What to do where the system refuses.
+fn permission_hint(error: &codex::Error) -> Option<&'static str> {
+    match system_error(error)? {
+        io::ErrorKind::ReadOnlyFilesystem => Some(
+            "the file system is read-only: get, scan, export and verify work there, nothing that writes does",
+        ),
+        io::ErrorKind::PermissionDenied => {
+            Some("look who owns the file and its folder; writing needs the right to write both")
+        }
+        _ => None,
+    }
+}
+
+/// What the system said, at the end of the chain.
+fn system_error(error: &codex::Error) -> Option<io::ErrorKind> {
+    let mut found = None;
+    let mut next = error.source();
+    while let Some(source) = next {
+        found = source.downcast_ref::<io::Error>().or(found);
+        next = source.source();
+    }
+    found.map(io::Error::kind)
 }
 
 /// An error and its sources in one line.
