@@ -3,23 +3,44 @@
 
 mod common;
 
+use std::io::Write as _;
 use std::process::Output;
 
 use common::{Scratch, stderr, stdout};
 
 /// Types lines on a terminal, each at its prompt, and returns what was seen there.
 fn type_at(scratch: &Scratch, lines: &[&str], verb: &str) -> Output {
-    // What is typed before its prompt may be thrown away, and the second prompt comes behind a look for the database.
-    let keys: Vec<_> = lines.iter().map(|line| format!("sleep 1; echo '{line}'; ")).collect();
-    let command = format!("\"$CODEX\" --file a.db --passphrase {verb}");
-    scratch.sh(&format!("{{ {} sleep 2; }} | script -qec '{command}' /dev/null", keys.concat()))
+    // A line is typed when its prompt is there and the terminal no longer shows what is typed: before, it may be thrown
+    // away or be seen. The terminal is held open until the command has ended.
+    let wait =
+        "tries=0; until ready; do tries=$((tries + 1)); [ $tries -lt 3000 ] || exit 1; sleep 0.01; done";
+    let typed: Vec<_> = (1..)
+        .zip(lines)
+        .map(|(number, line)| {
+            format!(
+                "ready() {{ [ \"$(grep -ao assphrase seen | wc -l)\" -eq {number} ] &&
+                     stty -a -F \"$(cat tty)\" | grep -q -e ' -echo '; }}
+                 {wait}; echo '{line}'\n"
+            )
+        })
+        .collect();
+    let command =
+        format!("tty >tty; \"$CODEX\" --file a.db --passphrase {verb}; code=$?; touch ended; exit $code");
+    scratch.sh(&format!(
+        "rm -f ended; : >seen; {{ {} ready() {{ [ -e ended ]; }}; {wait}; }} |
+         script -qefc '{command}' /dev/null >seen; code=$?; cat seen; exit $code",
+        typed.concat()
+    ))
 }
 
 #[test]
 fn a_passphrase_is_typed_unseen_and_twice_for_a_new_database() {
     let scratch = Scratch::new();
     if !scratch.sh("command -v script").status.success() {
-        return; // Without it there is no terminal to type at.
+        // Past the test harness, which would keep it to itself.
+        writeln!(std::io::stderr(), "SKIPPED, because there is no `script` to play a terminal")
+            .expect("standard error");
+        return;
     }
     let output = type_at(&scratch, &["s3cret", "s3crets"], "set k 1");
     assert_eq!(output.status.code(), Some(2), "{}", stdout(&output));
