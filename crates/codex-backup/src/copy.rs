@@ -41,7 +41,8 @@ impl Source for Prefix {
     }
 }
 
-/// Copies `source` to `target`, verified and durable when this returns. An error leaves no trace.
+/// Copies `source` to `target`, verified and durable when this returns. An error leaves no trace, but for one: where
+/// only the folder's sync failed, the whole copy stands there, and a power loss may take it away.
 pub fn copy(
     source: &dyn Source,
     vfs: &Arc<dyn Vfs>,
@@ -61,7 +62,7 @@ pub(crate) fn refuse_existing(vfs: &dyn Vfs, target: &Path) -> Result<(), Backup
     }
 }
 
-/// The copy under its temporary name, read back and verified.
+/// The copy under its temporary name, durable, read back and verified: what is left is giving it its name.
 pub(crate) fn write_copy(
     source: &dyn Source,
     vfs: &Arc<dyn Vfs>,
@@ -81,6 +82,7 @@ pub(crate) fn write_copy(
         file.write_all_at(&piece[..part], offset).map_err(write("write"))?;
         offset += part as u64;
     }
+    file.sync().map_err(write("sync"))?;
     source
         .verify(&**file, replacement.path())
         .map_err(|source| BackupError::Verify { path: target.to_path_buf(), source })?;

@@ -46,7 +46,7 @@ pub fn list(vfs: &dyn Vfs, files: &Files) -> Result<Vec<Backup>, BackupError> {
 
 /// Makes a new `.bak.1` and moves the others up by one; those beyond `keep` go.
 ///
-/// The new copy is verified before anything is renamed, so that a failure costs no older copy; a crash
+/// The new copy is durable and verified before anything is renamed, so that a failure costs no older copy; a crash
 /// between two renames leaves a gap, and the next rotation closes it.
 pub fn rotate(source: &dyn Source, vfs: &Arc<dyn Vfs>, files: &Files, keep: u32) -> Result<(), BackupError> {
     if keep == 0 {
@@ -63,7 +63,11 @@ pub fn rotate(source: &dyn Source, vfs: &Arc<dyn Vfs>, files: &Files, keep: u32)
             continue;
         }
         let moved = files.backup(backup.number + 1);
-        vfs.rename(&backup.path, &moved).map_err(BackupError::write("rename", &backup.path))?;
+        // Durable before the name it leaves is given to another: a power loss may keep a later renaming without an
+        // earlier one, and then a copy would be gone.
+        vfs.rename(&backup.path, &moved)
+            .and_then(|()| vfs.sync_directory(files.folder()))
+            .map_err(BackupError::write("rename", &backup.path))?;
     }
     put_in_place(copy, &newest, Existing::Replace)?;
     for backup in backups.iter().filter(|backup| backup.number > keep) {
