@@ -52,7 +52,8 @@ pub trait Table {
     /// group if it changes something. The outcome holds once the group is applied.
     fn admit(&self, commit: Self::Commit, group: &mut Self::Group) -> Self::Outcome;
 
-    /// Applies the next slice of a group; `true` once all of it is applied and visible to readers.
+    /// Applies the next slice of a group; `true` once all of it is applied and visible to readers, and what it
+    /// superseded for nobody is dropped.
     fn apply(&mut self, group: &mut Self::Group, garbage: &mut Self::Garbage) -> bool;
 }
 

@@ -283,7 +283,14 @@ impl Table for RecordTable {
             self.published = group.last();
             self.totals = self.applied;
         }
-        self.reclaim(garbage);
-        done
+        let more = self.reclaim(garbage);
+        if !done {
+            group.unreclaimed += 1;
+            return false;
+        }
+        // A group drops as much as it superseded, so that nothing builds up; what views have left is theirs to drop.
+        let last = !more || group.unreclaimed == 0;
+        group.unreclaimed = group.unreclaimed.saturating_sub(1);
+        last
     }
 }

@@ -18,6 +18,8 @@ pub struct Group {
     overlay: Option<Overlay>,
     /// Where applying goes on: commit, and operation in it.
     cursor: (usize, usize),
+    /// Slices that were applied before what they superseded could be dropped.
+    pub(super) unreclaimed: usize,
 }
 
 impl Group {
