@@ -35,7 +35,7 @@ fn an_import_that_is_interrupted_leaves_whole_batches_and_a_sound_database() {
         let mut input = import.stdin.take().expect("its input is piped");
         input.write_all(lines.concat().as_bytes()).expect("it reads");
         // One batch is in the file once the next one needs more space than was set aside behind it.
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         while std::fs::metadata(scratch.path("a.db")).map_or(0, |file| file.len()) < 2 * 300_000 {
             assert!(Instant::now() < deadline, "{mode}: two batches are not there after a minute");
             std::thread::sleep(Duration::from_millis(2));
