@@ -5,11 +5,11 @@
 mod common;
 
 use std::fs;
-use std::io::{Read, Write as _};
+use std::io::Read as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
-use common::{DATA, DATA_RECORDS, Scratch, stderr, stdout};
+use common::{DATA, DATA_RECORDS, Scratch, skipped, stderr, stdout};
 
 /// A mounted file system, as long as the process that holds its namespace lives.
 struct Disk {
@@ -28,14 +28,21 @@ impl Disk {
         // `cat` ends with the test, since its input does.
         unshare.arg(format!("mount -t tmpfs -o {options} tmpfs disk && echo mounted && exec cat"));
         unshare.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut holder = unshare.spawn().expect("unshare (util-linux) runs");
+        let mut holder = match unshare.spawn() {
+            Ok(holder) => holder,
+            Err(error) => {
+                skipped(&format!("no disk was mounted, since unshare (util-linux) does not run: {error}"));
+                return None;
+            }
+        };
         let mut said = [0; 8];
         let output = holder.stdout.as_mut().expect("its output is piped");
         if output.read_exact(&mut said).is_err() || &said != b"mounted\n" {
             let output = holder.wait_with_output().expect("it ends by itself");
-            // Past the test harness, which would keep it to itself.
-            writeln!(std::io::stderr(), "SKIPPED, because nothing can be mounted here: {}", stderr(&output))
-                .expect("standard error");
+            skipped(&format!(
+                "no disk was mounted, since it is not permitted here: {}",
+                stderr(&output).trim()
+            ));
             return None;
         }
         Some(Self { scratch, holder })

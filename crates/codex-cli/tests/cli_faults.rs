@@ -8,13 +8,12 @@
 mod common;
 
 use std::fs;
-use std::io::Write as _;
 use std::path::Path;
 use std::process::Output;
 
 use assert_cmd::cargo::cargo_bin;
 use codex::{EncryptionKey, Options, Store};
-use common::{Scratch, stderr, stdout};
+use common::{Scratch, skipped, stderr, stdout};
 
 /// A kind of call, as a regular expression, since machines differ in which of its forms they use, and an error.
 #[derive(Clone, Copy, Debug)]
@@ -71,17 +70,15 @@ impl Database {
     }
 }
 
-/// Says on the terminal, whatever the test harness captures, that a test did not take place.
-fn skipped(why: &str) {
-    writeln!(std::io::stderr(), "SKIPPED, because {why}: faults in system calls").expect("standard error");
-}
-
 /// A scratch folder with a key; none where `strace` is missing or may not trace.
 fn scratch() -> Option<Scratch> {
-    let scratch = Scratch::new();
+    let scratch = Scratch::in_memory();
     let output = scratch.sh("strace -f -o probe -e trace=fsync -e inject=fsync:error=EIO true");
     if !output.status.success() {
-        skipped(&format!("strace does not run here ({})", stderr(&output).trim()));
+        skipped(&format!(
+            "no call was made to fail, since strace does not run here: {}",
+            stderr(&output).trim()
+        ));
         return None;
     }
     scratch.keygen("key");

@@ -3,10 +3,9 @@
 
 mod common;
 
-use std::io::Write as _;
 use std::process::Output;
 
-use common::{Scratch, stderr, stdout};
+use common::{Scratch, skipped, stderr, stdout};
 
 /// Types lines on a terminal, each at its prompt, and returns what was seen there.
 fn type_at(scratch: &Scratch, lines: &[&str], verb: &str) -> Output {
@@ -37,9 +36,7 @@ fn type_at(scratch: &Scratch, lines: &[&str], verb: &str) -> Output {
 fn a_passphrase_is_typed_unseen_and_twice_for_a_new_database() {
     let scratch = Scratch::new();
     if !scratch.sh("command -v script").status.success() {
-        // Past the test harness, which would keep it to itself.
-        writeln!(std::io::stderr(), "SKIPPED, because there is no `script` to play a terminal")
-            .expect("standard error");
+        skipped("nothing was typed, since there is no `script` to play a terminal");
         return;
     }
     let output = type_at(&scratch, &["s3cret", "s3crets"], "set k 1");

@@ -5,6 +5,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -23,6 +24,14 @@ pub(crate) struct Scratch(tempfile::TempDir);
 impl Scratch {
     pub(crate) fn new() -> Self {
         Self(tempfile::Builder::new().prefix("codex-cli-test-").tempdir().expect("a folder"))
+    }
+
+    /// The same in memory where the system has a place for that: syncs cost nothing there, and a test of many runs is
+    /// over sooner.
+    pub(crate) fn in_memory() -> Self {
+        let mut folder = tempfile::Builder::new();
+        folder.prefix("codex-cli-test-");
+        Self(folder.tempdir_in("/dev/shm").or_else(|_| folder.tempdir()).expect("a folder"))
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -88,6 +97,11 @@ impl Scratch {
         self.ok(&format!("--quiet keygen {name}"));
         self.path(name)
     }
+}
+
+/// Says on the terminal, past the test harness, which would keep it to itself, that something was not tested.
+pub(crate) fn skipped(why: &str) {
+    std::io::stderr().write_all(format!("SKIPPED: {why}\n").as_bytes()).expect("standard error");
 }
 
 /// What the command printed.
