@@ -59,9 +59,14 @@ impl Scratch {
 
     /// A shell script with the command as `$CODEX`, in this folder.
     pub(crate) fn sh(&self, script: &str) -> Output {
+        self.shell(script).output().expect("sh runs")
+    }
+
+    /// The same, to be started.
+    pub(crate) fn shell(&self, script: &str) -> Command {
         let mut sh = self.clean(Command::new("sh"));
         sh.arg("-c").arg(script).env("CODEX", cargo_bin("codex"));
-        sh.output().expect("sh runs")
+        sh
     }
 
     fn clean(&self, mut command: Command) -> Command {
