@@ -684,6 +684,17 @@ pub struct Logged {
     stopped: Option<String>,
 }
 
+impl Logged {
+    /// How many bytes were asked for; `None` where the operation is about none.
+    #[must_use]
+    pub fn bytes(&self) -> Option<u64> {
+        match self.detail {
+            Detail::Range { len, .. } => Some(len),
+            Detail::None | Detail::To(_) | Detail::Len(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for Logged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "#{} {:?} {}", self.number, self.operation, self.path.display())?;
