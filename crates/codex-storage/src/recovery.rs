@@ -151,7 +151,8 @@ pub(crate) fn read_log(log: LogFile<'_>, from: Position, visit: impl FnMut(Found
     let known = from.offset;
     let Scanned { end, stop, durable, frames, .. } = scan(log, from, len, visit)?;
     let damaged = |damage| StorageError::damaged(log.path, stop, Some(end.sequence.0), damage);
-    if end.offset < log.header.floor.offset {
+    // A file that ends inside its header has lost its log: it was created with both copies.
+    if end.offset.min(len) < log.header.floor.offset {
         return Err(damaged(Damage::Floor));
     }
     if acknowledged_beyond(log, &end, stop, len)? {
