@@ -44,17 +44,16 @@ impl<'a> FrameReader<'a> {
         let sealed = &mut frame[FrameHeader::LEN..];
         let opened = frame::open(&header, &encoded, sealed, &*seals.sealer).is_ok();
         let start = usize::try_from(offset - self.chunk_offset).expect("within the chunk") + FrameHeader::LEN;
-        let payload_len = header.payload_len as usize;
         if opened {
-            return Ok(Some(GoodFrame {
-                header,
-                leaf,
-                payload: &self.chunk[start..start + payload_len],
-                end,
-            }));
+            let payload = &self.chunk[start..start + header.payload_len as usize];
+            return Ok(Some(GoodFrame { header, leaf, payload, end }));
         }
-        // Opening has garbled these bytes; they are read again if anybody asks.
-        self.chunk.clear();
+        // Opening has garbled these bytes. Only they are read again, not the whole chunk: a file can be full of
+        // frames that fail.
+        let garbled = &mut self.chunk[start..start + sealed_len];
+        if self.file.read_at(garbled, offset + FrameHeader::LEN as u64)? < sealed_len {
+            self.chunk.clear();
+        }
         Ok(None)
     }
 

@@ -171,7 +171,7 @@ pub(crate) fn acknowledged_beyond(log: LogFile<'_>, whole: &Position, from: u64,
     let mut frames = FrameReader::new(log.file, limit);
     // What claims to be a frame costs its length to check. An honest torn end holds hardly any such
     // claims beyond `whole`; a forged one could hold millions.
-    let mut budget = limit.saturating_sub(from) * 4 + (4 << 20);
+    let mut budget = limit.saturating_sub(from).saturating_mul(4).saturating_add(4 << 20);
     let mut offset = from;
     while let Some(bytes) = search.some_bytes(offset).map_err(io())? {
         let Some(next) = find_magic(bytes) else {
@@ -187,7 +187,8 @@ pub(crate) fn acknowledged_beyond(log: LogFile<'_>, whole: &Position, from: u64,
             FrameHeader::decode(&bytes, offset, log.seals.id)
         });
         if let Some(header) = header.filter(|header| header.durable > whole.offset) {
-            let cost = u64::from(header.payload_len) + FrameHeader::LEN as u64;
+            let tag_len = log.seals.sealer.tag_len();
+            let cost = u64::from(header.payload_len) + (FrameHeader::LEN + tag_len) as u64;
             let Some(left) = budget.checked_sub(cost) else {
                 return Err(StorageError::damaged(
                     log.path,
