@@ -16,6 +16,8 @@ const MAGIC: [u8; 8] = *b"\x89CodexDB";
 const CHECKSUM: usize = 16;
 const CODE: usize = 48;
 const SLOTS: usize = 2048;
+/// Counting on from it does not overflow.
+const GENERATION_MAX: u64 = 1 << 63;
 
 /// One copy of the header, as bytes.
 pub type Block = [u8; BLOCK_LEN];
@@ -123,14 +125,22 @@ impl Header {
         if floor.offset < LOG_START {
             return Err(Unreadable::Field("floor"));
         }
+        let generation = u64::from_le_bytes(field(block, 80));
+        if generation > GENERATION_MAX {
+            return Err(Unreadable::Field("generation"));
+        }
+        let base_sequence = SequenceNumber(u64::from_le_bytes(field(block, 192)));
+        if base_sequence > SequenceNumber::MAX {
+            return Err(Unreadable::Field("base sequence"));
+        }
         Ok(Self {
-            generation: u64::from_le_bytes(field(block, 80)),
+            generation,
             mode: Mode::from_code(block[88]).ok_or(Unreadable::Field("mode"))?,
             suite: Suite::from_code(block[89]).ok_or(Unreadable::Field("cipher suite"))?,
             id: DatabaseId::from_bytes(field(block, 96)),
             floor,
             predecessor_root: Digest::from_bytes(field(block, 160)),
-            base_sequence: SequenceNumber(u64::from_le_bytes(field(block, 192))),
+            base_sequence,
             slots,
         })
     }

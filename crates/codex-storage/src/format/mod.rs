@@ -53,6 +53,10 @@ impl fmt::Display for Mode {
 pub struct SequenceNumber(pub u64);
 
 impl SequenceNumber {
+    /// The largest that is believed of a header or a checkpoint: counting on from it does not overflow, whatever a
+    /// file holds. No database gets there.
+    pub const MAX: Self = Self(1 << 63);
+
     /// The number `count` commits later.
     #[must_use]
     pub const fn plus(self, count: u64) -> Self {

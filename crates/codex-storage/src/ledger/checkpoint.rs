@@ -146,8 +146,8 @@ pub(crate) fn confirm(checkpoint: &Checkpoint, log: LogFile<'_>) -> Result<()> {
     };
     let agrees = frame.is_some_and(|frame| {
         frame.leaf == covers.leaf && frame.end == covers.offset && frame.header.ends && {
-            let count = u64::from(frame.header.commit_count);
-            frame.header.first_sequence.0 + count == covers.sequence.0 + 1
+            let behind = frame.header.first_sequence.0.checked_add(u64::from(frame.header.commit_count));
+            behind == Some(covers.sequence.0 + 1)
         }
     });
     if agrees {
@@ -198,6 +198,9 @@ fn decode_manifest(bytes: &[u8]) -> Option<(Position, u64)> {
     let mut frontier = before.clone();
     frontier.append(leaf);
     let last_frame = Some((last, before));
+    if sequence > SequenceNumber::MAX.0 {
+        return None;
+    }
     Some((Position { offset, sequence: SequenceNumber(sequence), leaf, frontier, last_frame }, record_count))
 }
 
