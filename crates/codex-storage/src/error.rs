@@ -183,8 +183,8 @@ pub enum Damage {
     /// The chosen header copy fails its authentication code.
     #[error("the header is not as it was written")]
     HeaderAuthentication(#[source] OpenError),
-    /// The two header copies claim the same generation and differ.
-    #[error("the two copies of the header have one generation and differ")]
+    /// The two header copies claim the same generation and differ, or are not of one database.
+    #[error("the two copies of the header contradict each other")]
     HeaderCopiesDiffer,
     /// A header field has a value that no program of this version writes.
     #[error("the header holds an impossible {0}")]

@@ -176,6 +176,9 @@ pub enum NoChoice {
 }
 
 /// Chooses between the two copies: by checksum and the highest generation.
+///
+/// What never changes must be the same in both. A copy of another database may authenticate, because one key may
+/// open both, and would make this one an empty database with a torn end.
 pub fn choose(blocks: &[Block; 2]) -> Result<Choice, NoChoice> {
     let copies = [Header::decode(&blocks[0]), Header::decode(&blocks[1])];
     // A newer program writes a higher generation; its copy must not be overlooked for an older one.
@@ -185,14 +188,15 @@ pub fn choose(blocks: &[Block; 2]) -> Result<Choice, NoChoice> {
         }
     }
     match copies {
-        [Ok(first), Ok(second)] if first.generation == second.generation => {
-            if blocks[0] != blocks[1] {
+        [Ok(first), Ok(second)] => {
+            let other_is_stale = first.generation != second.generation;
+            let index = usize::from(first.generation < second.generation);
+            let (header, other) = if index == 0 { (first, second) } else { (second, first) };
+            let is_foreign = (other.id, other.suite, other.mode) != (header.id, header.suite, header.mode);
+            if is_foreign || (!other_is_stale && blocks[0] != blocks[1]) {
                 return Err(NoChoice::Damaged(Damage::HeaderCopiesDiffer));
             }
-            Ok(Choice { header: first, index: 0, other_is_stale: false })
-        }
-        [Ok(first), Ok(second)] if first.generation < second.generation => {
-            Ok(Choice { header: second, index: 1, other_is_stale: true })
+            Ok(Choice { header, index, other_is_stale })
         }
         [Ok(header), _] => Ok(Choice { header, index: 0, other_is_stale: true }),
         [Err(_), Ok(header)] => Ok(Choice { header, index: 1, other_is_stale: true }),
