@@ -55,17 +55,27 @@ impl Codec {
             Self::Raw => T::deserialize(RawDeserializer(bytes)).map_err(|_| Error::validation(wrong)),
             Self::Json => serde_json::from_slice(bytes)
                 .map_err(|error| Error::because(ErrorKind::Validation, wrong, JsonError::hide(&error))),
-            Self::Bincode => match bincode::serde::decode_from_slice(bytes, decoding()) {
-                Ok((value, len)) if len == bytes.len() => Ok(value),
-                _ => Err(Error::validation(wrong)),
-            },
+            Self::Bincode => decode_bincode(bytes).ok_or_else(|| Error::validation(wrong)),
         }
     }
 }
 
-/// Lengths inside the bytes must not make decoding take memory without bound.
-fn decoding() -> impl bincode::config::Config {
-    bincode::config::standard().with_limit::<{ codex_storage::VALUE_LEN_MAX }>()
+/// Lengths inside the bytes must not make decoding take memory without bound. What bincode counts against its limit
+/// is at most 16 for each byte of an honest value: a `u128` below 251. The limit is a constant, so there are steps.
+fn decode_bincode<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    use bincode::serde::decode_from_slice as decode;
+    use codex_storage::VALUE_LEN_MAX;
+
+    let config = bincode::config::standard();
+    let decoded = match bytes.len() {
+        0..=0x1000 => decode(bytes, config.with_limit::<0x1_0000>()),
+        0x1001..=0x1_0000 => decode(bytes, config.with_limit::<0x10_0000>()),
+        0x1_0001..=0x10_0000 => decode(bytes, config.with_limit::<0x100_0000>()),
+        0x10_0001..=0x400_0000 => decode(bytes, config.with_limit::<0x4000_0000>()),
+        0x400_0001..=0x1000_0000 => decode(bytes, config.with_limit::<{ VALUE_LEN_MAX.saturating_mul(4) }>()),
+        _ => decode(bytes, config.with_limit::<{ VALUE_LEN_MAX.saturating_mul(16) }>()),
+    };
+    decoded.ok().filter(|(_, len)| *len == bytes.len()).map(|(value, _)| value)
 }
 
 fn refused(cause: JsonError) -> Error {
@@ -126,5 +136,23 @@ impl<'de> Deserializer<'de> for RawDeserializer<'de> {
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
         unit_struct newtype_struct tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bincode_reads_back_values_that_take_the_most_memory_for_their_length() {
+        for len in [1, 0x1000, 0x1_0000].into_iter().flat_map(|len| len - 1..len + 2) {
+            // One byte for the length or three or five, then one for each number.
+            let numbers = vec![250_u128; len];
+            let encoded = Codec::Bincode.encode(&numbers).unwrap();
+            assert!(Codec::Bincode.decode::<Vec<u128>>(&encoded).unwrap() == numbers, "{len}");
+        }
+        let text = "x".repeat(0x1000);
+        let encoded = Codec::Bincode.encode(&text).unwrap();
+        assert_eq!(Codec::Bincode.decode::<String>(&encoded).unwrap(), text);
     }
 }
