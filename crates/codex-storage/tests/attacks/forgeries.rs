@@ -372,8 +372,14 @@ fn verify_finds_what_was_changed_beneath_an_open_database_and_reads_go_on() {
             panic!("{error:?}")
         };
         assert_eq!(offset, frames.last().expect("there are some").header.offset);
-        disk.write_file(PATH, &specimen.files.database[..usize::try_from(end).expect("small")])
-            .expect("space");
+        let mut longer = specimen.files.database[..usize::try_from(end).expect("small")].to_vec();
+        longer.extend_from_slice(&[0, 0, 0, 1, 0]);
+        disk.write_file(PATH, &longer).expect("there is space");
+        let error = database.verify().expect_err("a byte of somebody else stands behind the log");
+        let StorageError::Damaged { offset, source: Damage::TrailingBytes, .. } = error else {
+            panic!("{error:?}")
+        };
+        assert_eq!(offset, end + 3);
     }
     println!("{tried} bits flipped beneath an open database: all found by verify, where they were");
 }
