@@ -82,6 +82,7 @@ pub(crate) enum Refusal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wrong {
     NoHeader,
+    HeaderCopy,
     HeaderCopiesDiffer,
     Floor,
     Acknowledged,
@@ -94,6 +95,7 @@ impl Wrong {
     fn of(damage: &Damage) -> Option<Self> {
         match damage {
             Damage::NoHeader => Some(Self::NoHeader),
+            Damage::HeaderCopy => Some(Self::HeaderCopy),
             Damage::HeaderCopiesDiffer => Some(Self::HeaderCopiesDiffer),
             Damage::Floor => Some(Self::Floor),
             Damage::AcknowledgedFrame => Some(Self::Acknowledged),
@@ -323,10 +325,12 @@ impl Referee {
     fn verify_headers(&self, blocks: &[Block; 2]) -> Result<(), Refusal> {
         for (offset, block) in [0, BLOCK_LEN as u64].into_iter().zip(blocks) {
             if self.header_in(block).is_none() {
-                return Err(Refusal::Damaged { offset, sequence: None, wrong: Wrong::NoHeader });
+                return Err(Refusal::Damaged { offset, sequence: None, wrong: Wrong::HeaderCopy });
             }
         }
-        if blocks[0] != blocks[1] {
+        // An older copy is what a crash between the two leaves.
+        let generation = |index| self.header_in(&blocks[index]).map(|header| header.generation);
+        if blocks[0] != blocks[1] && generation(0) == generation(1) {
             let wrong = Wrong::HeaderCopiesDiffer;
             return Err(Refusal::Damaged { offset: BLOCK_LEN as u64, sequence: None, wrong });
         }
