@@ -3,6 +3,7 @@
 pub(crate) mod reader;
 pub(crate) mod scan;
 pub(crate) mod seal;
+pub(crate) mod search;
 pub(crate) mod writer;
 
 use codex_crypto::merkle::Frontier;

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use codex_crypto::Digest;
 
-use super::reader::{FrameReader, GoodFrame};
+use super::reader::FrameReader;
+use super::search::{Claim, ClaimSearch};
 use super::{Position, Seals};
 use crate::error::{Damage, Result, StorageError};
 use crate::format::frame::{FrameHeader, Kind};
@@ -26,6 +27,7 @@ pub(crate) struct LogFile<'a> {
 /// A record, and where it comes from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Found<'a> {
+    pub(crate) kind: Kind,
     pub(crate) sequence: SequenceNumber,
     pub(crate) record: RecordBytes<'a>,
 }
@@ -132,7 +134,7 @@ fn continues(frame: &FrameHeader, group: &OpenGroup, scanned: &Scanned, header: 
 }
 
 /// Gives the records of a whole group to `visit`, and returns the last sequence number.
-fn read_group(
+pub(crate) fn read_group(
     first: &FrameHeader,
     mut payload: &[u8],
     visit: &mut impl FnMut(Found<'_>),
@@ -146,7 +148,7 @@ fn read_group(
             if kind == Kind::Base && !matches!(record, RecordBytes::Set { .. }) {
                 return Err(record::Malformed);
             }
-            visit(Found { sequence, record });
+            visit(Found { kind, sequence, record });
             Ok(())
         })?;
     }
@@ -166,59 +168,27 @@ fn check_floor(log: LogFile<'_>, before: u64, end: &Position) -> Result<()> {
 /// Looks from `from` to the end of the file for a good frame which names something beyond `whole` as
 /// durable: then what stood at `whole` had been acknowledged.
 pub(crate) fn acknowledged_beyond(log: LogFile<'_>, whole: &Position, from: u64, limit: u64) -> Result<bool> {
-    let io = || StorageError::io("read", log.path);
-    let mut search = FrameReader::new(log.file, limit);
+    let mut search = ClaimSearch::new(log.file, log.path, from, limit);
     let mut frames = FrameReader::new(log.file, limit);
-    // What claims to be a frame costs its length to check. An honest torn end holds hardly any such
-    // claims beyond `whole`; a forged one could hold millions.
-    let mut budget = limit.saturating_sub(from).saturating_mul(4).saturating_add(4 << 20);
     let mut offset = from;
-    while let Some(bytes) = search.some_bytes(offset).map_err(io())? {
-        let Some(next) = find_magic(bytes) else {
-            // The magic may lie across the border of two pieces.
-            let kept = (frame_magic_len() - 1).min(bytes.len() - 1);
-            offset += (bytes.len() - kept) as u64;
-            continue;
-        };
-        offset += next as u64;
-        let header = search.bytes(offset, FrameHeader::LEN).map_err(io())?;
-        let header = header.and_then(|bytes| {
-            let bytes: [u8; FrameHeader::LEN] = (*bytes).try_into().ok()?;
-            FrameHeader::decode(&bytes, offset, log.seals.id)
-        });
-        if let Some(header) = header.filter(|header| header.durable > whole.offset) {
-            let tag_len = log.seals.sealer.tag_len();
-            let cost = u64::from(header.payload_len) + (FrameHeader::LEN + tag_len) as u64;
-            let Some(left) = budget.checked_sub(cost) else {
-                return Err(StorageError::damaged(
-                    log.path,
-                    offset,
-                    Some(whole.sequence.0),
-                    Damage::DamagedTail,
-                ));
-            };
-            budget = left;
-            if let Some(GoodFrame { .. }) = frames.frame_at(offset, log.seals).map_err(io())? {
-                return Ok(true);
+    loop {
+        // An honest torn end holds hardly any such claims; a forged one could hold millions.
+        let claim = search.next(offset, |bytes, at| {
+            let header = FrameHeader::decode(bytes, at, log.seals.id)?;
+            (header.durable > whole.offset).then_some(header.payload_len)
+        })?;
+        match claim {
+            Claim::None => return Ok(false),
+            Claim::TooMany(at) => {
+                let sequence = Some(whole.sequence.0);
+                return Err(StorageError::damaged(log.path, at, sequence, Damage::DamagedTail));
+            }
+            Claim::At(at) => {
+                if frames.frame_at(at, log.seals).map_err(StorageError::io("read", log.path))?.is_some() {
+                    return Ok(true);
+                }
+                offset = at + 1;
             }
         }
-        offset += 1;
-    }
-    Ok(false)
-}
-
-const fn frame_magic_len() -> usize {
-    crate::format::frame::MAGIC.len()
-}
-
-fn find_magic(bytes: &[u8]) -> Option<usize> {
-    let magic = crate::format::frame::MAGIC;
-    let mut from = 0;
-    loop {
-        let first = from + bytes[from..].iter().position(|&byte| byte == magic[0])?;
-        if bytes[first..].starts_with(&magic) {
-            return Some(first);
-        }
-        from = first + 1;
     }
 }
