@@ -9,7 +9,7 @@ use codex_storage::lock::{lock, lock_file};
 use codex_storage::vfs::os::OsVfs;
 use codex_storage::vfs::replace::{Existing, remove_temporaries};
 use codex_storage::vfs::{Access, Lock, Vfs};
-use codex_storage::{OpenOptions, StorageError};
+use codex_storage::{OpenOptions, StorageError, remove_checkpoint};
 
 use crate::copy::{put_in_place, refuse_existing, write_copy};
 use crate::error::BackupError;
@@ -62,15 +62,4 @@ pub fn restore(
     let copy = write_copy(&prefix, vfs, target)?;
     remove_checkpoint(&**vfs, &files)?;
     put_in_place(copy, target, if options.overwrite { Existing::Replace } else { Existing::Refuse })
-}
-
-/// A checkpoint of the old database would contradict the restored log.
-fn remove_checkpoint(vfs: &dyn Vfs, files: &Files) -> Result<(), StorageError> {
-    let path = files.checkpoint();
-    if vfs.kind(&path).map_err(StorageError::io("look at", &path))?.is_none() {
-        return Ok(());
-    }
-    vfs.remove(&path)
-        .and_then(|()| vfs.sync_directory(files.folder()))
-        .map_err(StorageError::io("remove", &path))
 }

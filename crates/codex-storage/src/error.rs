@@ -180,6 +180,12 @@ pub enum Damage {
     /// One header copy has a valid checksum, and this is the other.
     #[error("this copy of the header is not intact")]
     HeaderCopy,
+    /// A repair finds no header copy to begin with.
+    #[error(
+        "neither copy of the header is intact, and nothing can be salvaged without one; \
+         a backup of this database opens with the same key"
+    )]
+    HeaderLost,
     /// The chosen header copy fails its authentication code.
     #[error("the header is not as it was written")]
     HeaderAuthentication(#[source] OpenError),

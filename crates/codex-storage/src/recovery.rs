@@ -7,8 +7,10 @@ use codex_crypto::{Aes256GcmSealer, KeySlot, PlaintextSealer, Suite, Unlock};
 use crate::error::{Damage, Result, StorageError};
 use crate::files::Files;
 use crate::format::VERSION;
-use crate::format::header::{self, BLOCK_LEN, Block, Floor, Header, NoChoice};
+use crate::format::frame::FrameHeader;
+use crate::format::header::{self, BLOCK_LEN, Block, Floor, Header, LOG_START, NoChoice};
 use crate::log::scan::{Found, LogFile, Scanned, acknowledged_beyond, scan};
+use crate::log::search::{Claim, ClaimSearch};
 use crate::log::{Position, Seals};
 use crate::sync::Arc;
 use crate::vfs::replace::{Existing, Replacement};
@@ -46,9 +48,12 @@ pub(crate) struct Opened {
 
 /// Reads the header and unlocks the database. Touches nothing.
 pub(crate) fn read_header(file: &dyn File, path: &Path, unlock: Option<&Unlock>) -> Result<Opened> {
-    let blocks = read_blocks(file, path)?;
+    open_header(&read_blocks(file, path)?, path, unlock)
+}
+
+fn open_header(blocks: &[Block; 2], path: &Path, unlock: Option<&Unlock>) -> Result<Opened> {
     let damaged = |offset, damage| StorageError::damaged(path, offset, None, damage);
-    let choice = header::choose(&blocks).map_err(|reason| match reason {
+    let choice = header::choose(blocks).map_err(|reason| match reason {
         NoChoice::NotADatabase => StorageError::NotADatabase { path: path.to_path_buf() },
         NoChoice::Version(found) => {
             StorageError::UnsupportedVersion { path: path.to_path_buf(), found, supported: VERSION }
@@ -59,6 +64,42 @@ pub(crate) fn read_header(file: &dyn File, path: &Path, unlock: Option<&Unlock>)
     header::authenticate(&blocks[choice.index], &*seals.sealer)
         .map_err(|error| damaged((choice.index * BLOCK_LEN) as u64, Damage::HeaderAuthentication(error)))?;
     Ok(Opened { header: choice.header, seals, copy: choice.index, other_is_stale: choice.other_is_stale })
+}
+
+/// The header for a repair, and whether it is another copy than the one that counts: opening never falls back to
+/// the other copy, but to salvage from, an authentic one that may be older is better than none. Touches nothing.
+pub(crate) fn salvage_header(
+    file: &dyn File,
+    path: &Path,
+    unlock: Option<&Unlock>,
+) -> Result<(Opened, bool)> {
+    let blocks = read_blocks(file, path)?;
+    let error = match open_header(&blocks, path, unlock) {
+        Ok(opened) => return Ok((opened, false)),
+        Err(error @ StorageError::UnsupportedVersion { .. }) => return Err(error),
+        Err(error) => error,
+    };
+    for index in 0..blocks.len() {
+        let mut alone = blocks;
+        alone[1 - index] = [0; BLOCK_LEN];
+        if let Ok(opened) = open_header(&alone, path, unlock) {
+            return Ok((opened, true));
+        }
+    }
+    let lost = match &error {
+        StorageError::Damaged { source: Damage::NoHeader, .. } => true,
+        StorageError::NotADatabase { .. } => holds_frames(file, path)?,
+        _ => false,
+    };
+    Err(if lost { StorageError::damaged(path, 0, None, Damage::HeaderLost) } else { error })
+}
+
+/// Whether something in the file claims to be a frame where it stands: then it was a database.
+fn holds_frames(file: &dyn File, path: &Path) -> Result<bool> {
+    let len = file.len().map_err(StorageError::io("read the length of", path))?;
+    let mut search = ClaimSearch::new(file, path, LOG_START, len);
+    let claim = search.next(LOG_START, |bytes, at| FrameHeader::names_offset(bytes, at).then_some(0))?;
+    Ok(claim != Claim::None)
 }
 
 /// Demands that both copies of the header are intact and authenticate, and returns the newer one. A crash between the

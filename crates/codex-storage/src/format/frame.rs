@@ -135,6 +135,13 @@ impl FrameHeader {
             && bytes[CHECKSUM..] == checksum(bytes, id);
         possible.then_some(header)
     }
+
+    /// Whether bytes that follow the magic name the place where they stand: all that can be said without the
+    /// database's id.
+    #[must_use]
+    pub fn names_offset(bytes: &[u8; Self::LEN], offset: u64) -> bool {
+        u64::from_le_bytes(field(bytes, 8)) == offset
+    }
 }
 
 fn checksum(bytes: &[u8; FrameHeader::LEN], id: DatabaseId) -> [u8; CHECKSUM_LEN] {

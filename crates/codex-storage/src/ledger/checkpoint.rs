@@ -158,6 +158,18 @@ pub(crate) fn confirm(checkpoint: &Checkpoint, log: LogFile<'_>) -> Result<()> {
     }
 }
 
+/// Removes the checkpoint beside a database that is about to be put in place: it would contradict the new log.
+/// Durable when this returns.
+pub fn remove_checkpoint(vfs: &dyn Vfs, files: &Files) -> Result<()> {
+    let path = files.checkpoint();
+    if vfs.kind(&path).map_err(StorageError::io("look at", &path))?.is_none() {
+        return Ok(());
+    }
+    vfs.remove(&path)
+        .and_then(|()| vfs.sync_directory(files.folder()))
+        .map_err(StorageError::io("remove", &path))
+}
+
 /// Where a checkpoint file begins.
 fn start(seals: &Seals) -> Position {
     Position {

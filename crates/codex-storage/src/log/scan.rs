@@ -5,12 +5,12 @@ use std::path::Path;
 
 use codex_crypto::Digest;
 
-use super::reader::FrameReader;
+use super::reader::{FrameReader, GoodFrame};
 use super::search::{Claim, ClaimSearch};
 use super::{Position, Seals};
 use crate::error::{Damage, Result, StorageError};
 use crate::format::frame::{FrameHeader, Kind};
-use crate::format::header::Header;
+use crate::format::header::{Floor, Header};
 use crate::format::record::{self, RecordBytes};
 use crate::format::{Mode, SequenceNumber};
 use crate::vfs::File;
@@ -27,7 +27,6 @@ pub(crate) struct LogFile<'a> {
 /// A record, and where it comes from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Found<'a> {
-    pub(crate) kind: Kind,
     pub(crate) sequence: SequenceNumber,
     pub(crate) record: RecordBytes<'a>,
 }
@@ -49,11 +48,35 @@ pub(crate) struct Scanned {
 
 /// The frames of the group being read.
 #[derive(Default)]
-struct OpenGroup {
-    first: Option<FrameHeader>,
-    frames: Vec<(u64, Digest)>,
+pub(crate) struct OpenGroup {
+    pub(crate) first: Option<FrameHeader>,
+    /// Offset and leaf of each.
+    pub(crate) frames: Vec<(u64, Digest)>,
     /// The payload so far, if the group has more than one frame.
     payload: Vec<u8>,
+}
+
+impl OpenGroup {
+    /// Whether a frame that names the leaf before it is the next of this group.
+    pub(crate) fn goes_on_with(&self, frame: &FrameHeader) -> bool {
+        self.first.as_ref().is_some_and(|first| {
+            !frame.begins
+                && frame.kind == first.kind
+                && frame.first_sequence == first.first_sequence
+                && frame.commit_count == first.commit_count
+        })
+    }
+
+    /// Adds a frame. If that ends the group: its first header, and its whole payload.
+    pub(crate) fn push<'a>(&'a mut self, frame: &'a GoodFrame<'_>) -> Option<(&'a FrameHeader, &'a [u8])> {
+        self.frames.push((frame.header.offset, frame.leaf));
+        let first = self.first.get_or_insert_with(|| frame.header.clone());
+        if frame.header.begins && frame.header.ends {
+            return Some((first, frame.payload));
+        }
+        self.payload.extend_from_slice(frame.payload);
+        frame.header.ends.then_some((&*first, &*self.payload))
+    }
 }
 
 /// Follows the log from `from` up to `limit`, and gives every record of a whole group to `visit`.
@@ -80,15 +103,7 @@ pub(crate) fn scan(
         scanned.frames += 1;
         scanned.durable = scanned.durable.max(frame.header.durable);
         leaf = frame.leaf;
-        group.frames.push((frame.header.offset, frame.leaf));
-        let first = group.first.get_or_insert_with(|| frame.header.clone());
-        if frame.header.ends {
-            let payload = if frame.header.begins {
-                frame.payload
-            } else {
-                group.payload.extend_from_slice(frame.payload);
-                &group.payload
-            };
+        if let Some((first, payload)) = group.push(&frame) {
             let sequence = read_group(first, payload, &mut visit).map_err(|_| damaged(Damage::Records))?;
             if first.kind == Kind::Commit {
                 scanned.commits += u64::from(first.commit_count);
@@ -97,8 +112,6 @@ pub(crate) fn scan(
             scanned.end.advance(&group.frames, frame.end, sequence);
             check_floor(log, before, &scanned.end)?;
             group = OpenGroup::default();
-        } else {
-            group.payload.extend_from_slice(frame.payload);
         }
         scanned.stop = frame.end;
     }
@@ -107,30 +120,21 @@ pub(crate) fn scan(
 
 /// Whether a frame that names the leaf before it fits behind what was read.
 fn continues(frame: &FrameHeader, group: &OpenGroup, scanned: &Scanned, header: &Header) -> bool {
-    match &group.first {
-        Some(first) => {
-            !frame.begins
-                && frame.kind == first.kind
-                && frame.first_sequence == first.first_sequence
-                && frame.commit_count == first.commit_count
-        }
-        None => {
-            frame.begins
-                && match frame.kind {
-                    Kind::Commit => {
-                        frame.commit_count > 0 && frame.first_sequence == scanned.end.sequence.plus(1)
-                    }
-                    // Base frames stand before the first commit, in a file that a rewrite made.
-                    Kind::Base => {
-                        header.mode == Mode::Snapshot
-                            && frame.commit_count == 0
-                            && frame.first_sequence == header.base_sequence
-                            && scanned.end.sequence == header.base_sequence
-                    }
-                    Kind::Checkpoint => false,
-                }
-        }
+    if group.first.is_some() {
+        return group.goes_on_with(frame);
     }
+    frame.begins
+        && match frame.kind {
+            Kind::Commit => frame.commit_count > 0 && frame.first_sequence == scanned.end.sequence.plus(1),
+            // Base frames stand before the first commit, in a file that a rewrite made.
+            Kind::Base => {
+                header.mode == Mode::Snapshot
+                    && frame.commit_count == 0
+                    && frame.first_sequence == header.base_sequence
+                    && scanned.end.sequence == header.base_sequence
+            }
+            Kind::Checkpoint => false,
+        }
 }
 
 /// Gives the records of a whole group to `visit`, and returns the last sequence number.
@@ -148,7 +152,7 @@ pub(crate) fn read_group(
             if kind == Kind::Base && !matches!(record, RecordBytes::Set { .. }) {
                 return Err(record::Malformed);
             }
-            visit(Found { kind, sequence, record });
+            visit(Found { sequence, record });
             Ok(())
         })?;
     }
@@ -157,12 +161,16 @@ pub(crate) fn read_group(
 
 /// A log that passes the floor does so at its offset, with its size and root.
 fn check_floor(log: LogFile<'_>, before: u64, end: &Position) -> Result<()> {
-    let floor = &log.header.floor;
-    let reached = end.offset == floor.offset || (before < floor.offset && floor.offset < end.offset);
-    if reached && end.floor() != *floor {
+    if contradicts_floor(&log.header.floor, before, end) {
         return Err(StorageError::damaged(log.path, end.offset, Some(end.sequence.0), Damage::Floor));
     }
     Ok(())
+}
+
+/// Whether a log that goes on from the offset `before` to `end` passes the floor at another place or with another root.
+pub(crate) fn contradicts_floor(floor: &Floor, before: u64, end: &Position) -> bool {
+    let reached = end.offset == floor.offset || (before < floor.offset && floor.offset < end.offset);
+    reached && end.floor() != *floor
 }
 
 /// Looks from `from` to the end of the file for a good frame which names something beyond `whole` as
