@@ -115,6 +115,8 @@ pub(crate) enum Command {
     Backups,
     /// Make a database from a backup, verified
     Restore(Restore),
+    /// Salvage what is whole of a damaged database into a new one
+    Repair(Repair),
     /// Write a new encryption key to a new file
     Keygen(Keygen),
     /// See it all at work on real data, in a folder of its own
@@ -250,6 +252,17 @@ pub(crate) struct Restore {
     /// Replace an existing database
     #[arg(long)]
     pub(crate) overwrite: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Repair {
+    /// The damaged database; it is left as it is
+    pub(crate) source: PathBuf,
+    /// The new database file
+    pub(crate) target: PathBuf,
+    /// Only report what would be salvaged, and create nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]

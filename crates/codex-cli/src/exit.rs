@@ -188,7 +188,8 @@ impl From<codex::Error> for Failure {
             ErrorKind::Io => io_hint(&error),
             ErrorKind::Permission => permission_hint(&error),
             ErrorKind::Integrity => Some(
-                "the file was left as it is; keep a copy of it, then `codex restore` a backup to a new path",
+                "the file was left as it is; keep a copy of it, then `codex restore` a backup to a new path, \
+                 or `codex repair` what is whole of it into one",
             ),
             ErrorKind::Concurrency => Some("try again when the other process has closed the database"),
             ErrorKind::Internal => Some("this is a bug in codex: please report it with this message"),

@@ -177,6 +177,7 @@ fn json_is_one_object_a_line_for_every_verb() {
         ("stats", "memory_bytes"),
         ("backup copy", "root"),
         ("restore copy new.db", "restored"),
+        ("repair copy salvaged.db", "gaps"),
         ("keygen key", "key_file"),
         ("delete a", "deleted"),
         ("clear --yes", "deleted"),

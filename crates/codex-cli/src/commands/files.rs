@@ -12,7 +12,7 @@ use crate::exit::Failure;
 use crate::output::Output;
 use crate::secret::{self, Secret};
 
-fn hex(head: &Head) -> String {
+pub(super) fn hex(head: &Head) -> String {
     base16ct::lower::encode_string(&head.root)
 }
 

@@ -2,6 +2,7 @@
 
 mod files;
 mod records;
+mod repair;
 mod streams;
 mod tour;
 
@@ -33,6 +34,7 @@ pub(crate) fn run(global: &Global, command: Command, output: &mut Output) -> Res
         Command::Backup(backup) => files::backup(global, &backup, output),
         Command::Backups => files::backups(global, output),
         Command::Restore(restore) => files::restore(global, &restore, output),
+        Command::Repair(repair) => repair::repair(global, &repair, output),
         Command::Keygen(keygen) => files::keygen(&keygen, output),
         Command::Tour(tour) => tour::run(&tour, output),
         Command::TourWriter => tour::write_until_killed(global, output),

@@ -1,0 +1,127 @@
+//! Repair: what is whole of a damaged database becomes a new one.
+
+use std::path::Path;
+
+use codex_crypto::{EncryptionKey, Unlock};
+
+use crate::error::Result;
+use crate::report::Head;
+
+pub use codex_storage::{Gap, Resumed};
+
+/// How a database is repaired.
+#[derive(Debug, Default)]
+pub struct RepairOptions {
+    dry_run: bool,
+    unlock: Option<Unlock>,
+}
+
+impl RepairOptions {
+    /// A repair of a database without encryption.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Only reports what would be salvaged, and creates nothing; by default off.
+    #[must_use]
+    pub fn dry_run(mut self, dry_run: bool) -> Self {
+        self.dry_run = dry_run;
+        self
+    }
+
+    /// The key that opens the database. It opens the new one as well, and so does every other way in.
+    #[must_use]
+    pub fn encryption_key(self, key: EncryptionKey) -> Self {
+        self.unlock(Unlock::from(key))
+    }
+
+    /// The passphrase that opens the database.
+    #[must_use]
+    pub fn passphrase(self, passphrase: impl Into<String>) -> Self {
+        self.unlock(Unlock::passphrase(passphrase))
+    }
+
+    /// The key or passphrase, whichever it is.
+    #[must_use]
+    pub fn unlock(mut self, unlock: Unlock) -> Self {
+        self.unlock = Some(unlock);
+        self
+    }
+}
+
+/// What a repair has salvaged, and what is missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+#[expect(clippy::struct_excessive_bools, reason = "each is a finding of its own")]
+pub struct RepairReport {
+    /// Whether the source shows no sign that anything is missing which had been acknowledged.
+    pub complete: bool,
+    /// Length of the source, in bytes.
+    pub source_bytes: u64,
+    /// How much of the source's start stands in the new file unchanged, in bytes; the header, which is new, is
+    /// counted. A head taken of that part is extended by the new file.
+    pub kept_bytes: u64,
+    /// Frames that were salvaged.
+    pub frames: u64,
+    /// Commits in them; what a rewrite left of older ones is not counted.
+    pub commits: u64,
+    /// Operations in them: records set and deleted, and clears.
+    pub records: u64,
+    /// The sequence number of the new file's last commit.
+    pub sequence: u64,
+    /// The head of the new file; `None` after a dry run.
+    pub head: Option<Head>,
+    /// What is missing, in the order of the file. Commits behind a gap have new numbers.
+    pub gaps: Vec<Gap>,
+    /// Bytes of a commit at the end that a crash cut short before it was acknowledged; they are not salvaged.
+    pub torn_bytes: u64,
+    /// Whether one copy of the header was damaged or older.
+    pub header_copy_stale: bool,
+    /// Whether the copy of the header that counts does not authenticate, so that the other one was taken, which may
+    /// be older.
+    pub header_fallback: bool,
+    /// Whether the log contradicts what the header says of it.
+    pub floor_contradicted: bool,
+    /// From this offset on, the file holds so many forged frames that it was not searched.
+    pub search_ended: Option<u64>,
+}
+
+impl From<codex_storage::RepairReport> for RepairReport {
+    fn from(report: codex_storage::RepairReport) -> Self {
+        Self {
+            complete: report.is_complete(),
+            source_bytes: report.source_bytes,
+            kept_bytes: report.kept_bytes,
+            frames: report.frames,
+            commits: report.commits,
+            records: report.records,
+            sequence: report.sequence,
+            head: report.head.map(Head::from),
+            gaps: report.gaps,
+            torn_bytes: report.torn_bytes,
+            header_copy_stale: report.header_copy_stale,
+            header_fallback: report.header_fallback,
+            floor_contradicted: report.floor_contradicted,
+            search_ended: report.search_ended,
+        }
+    }
+}
+
+/// Salvages everything that authenticates of the database at `source`, in its order and in whole commits, into a new
+/// database at `target`, where nothing may stand. Verified and durable when this returns; the source and all files
+/// beside it are left as they are.
+///
+/// The result is a database of the same mode, with the same keys. It may lack commits, and then a record can have the
+/// value that a missing commit had replaced or deleted: [`RepairReport::gaps`] says what is missing.
+#[expect(clippy::needless_pass_by_value, reason = "the options hold a key, which is wiped with them")]
+pub fn repair(
+    source: impl AsRef<Path>,
+    target: impl AsRef<Path>,
+    options: RepairOptions,
+) -> Result<RepairReport> {
+    let repairing = codex_storage::RepairOptions { dry_run: options.dry_run, ..Default::default() };
+    let report =
+        codex_storage::repair(source.as_ref(), target.as_ref(), options.unlock.as_ref(), &repairing)?;
+    Ok(report.into())
+}
