@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use codex_crypto::{Aes256GcmSealer, KeySlot, PlaintextSealer, Suite, Unlock};
+use codex_crypto::{Aes256GcmSealer, DatabaseId, KeySlot, PlaintextSealer, Suite, Unlock};
 
 use crate::error::{Damage, Result, StorageError};
 use crate::files::Files;
@@ -79,12 +79,16 @@ pub(crate) fn salvage_header(
         Err(error @ StorageError::UnsupportedVersion { .. }) => return Err(error),
         Err(error) => error,
     };
+    let mut found = Vec::new();
     for index in 0..blocks.len() {
         let mut alone = blocks;
         alone[1 - index] = [0; BLOCK_LEN];
-        if let Ok(opened) = open_header(&alone, path, unlock) {
-            return Ok((opened, true));
-        }
+        found.extend(open_header(&alone, path, unlock));
+    }
+    // One key may open copies of two databases: the first frame says whose file this is.
+    let owner = found.iter().position(|opened| begins_with_frame_of(file, opened.header.id));
+    if !found.is_empty() {
+        return Ok((found.swap_remove(owner.unwrap_or(0)), true));
     }
     let lost = match &error {
         StorageError::Damaged { source: Damage::NoHeader, .. } => true,
@@ -92,6 +96,12 @@ pub(crate) fn salvage_header(
         _ => false,
     };
     Err(if lost { StorageError::damaged(path, 0, None, Damage::HeaderLost) } else { error })
+}
+
+fn begins_with_frame_of(file: &dyn File, id: DatabaseId) -> bool {
+    let mut bytes = [0; FrameHeader::LEN];
+    let read = file.read_exact_at(&mut bytes, LOG_START);
+    read.is_ok() && FrameHeader::decode(&bytes, LOG_START, id).is_some()
 }
 
 /// Whether something in the file claims to be a frame where it stands: then it was a database.

@@ -17,7 +17,7 @@ use crate::error::{Result, StorageError};
 use crate::files::Files;
 use crate::format::frame::{FrameHeader, Kind};
 use crate::format::header::{BLOCK_LEN, Floor, Header, LOG_START};
-use crate::format::{COUNT_MAX, Mode, SequenceNumber};
+use crate::format::{Mode, SequenceNumber};
 use crate::ledger::checkpoint::remove_checkpoint;
 use crate::lock::{lock, lock_file};
 use crate::log::Position;
@@ -344,7 +344,7 @@ impl<'a> Salvage<'a> {
             Kind::Commit => {
                 frame.commit_count > 0
                     && frame.first_sequence > self.original
-                    && frame.first_sequence.0 <= COUNT_MAX
+                    && frame.first_sequence <= SequenceNumber::MAX
             }
             Kind::Base => {
                 let base = self.log.header.base_sequence;

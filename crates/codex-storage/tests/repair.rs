@@ -542,6 +542,21 @@ fn a_header_copy_that_does_not_authenticate_gives_way_to_the_other() {
 }
 
 #[test]
+fn of_header_copies_of_two_databases_the_one_whose_frames_stand_in_the_file_counts() {
+    for (mode, suite) in VARIANTS {
+        let (history, other) = (rich(mode, suite), rich(mode, suite));
+        let foreign = other.disk.read_file(SOURCE).expect("the database")[..BLOCK_LEN].to_vec();
+        for copy in [0, 1] {
+            let disk = history.disk.snapshot();
+            disk.overwrite(SOURCE, copy * BLOCK_LEN as u64, &foreign).expect("within the file");
+            let report = repair(&disk, suite).expect("one copy is of this database");
+            assert!(report.header_fallback);
+            assert_eq!((report.frames, report.gaps.len()), (11, 0), "{mode} {suite:?} copy {copy}");
+        }
+    }
+}
+
+#[test]
 fn without_a_header_nothing_is_salvaged_and_the_error_says_what_helps() {
     for (mode, suite) in VARIANTS {
         let history = rich(mode, suite);
