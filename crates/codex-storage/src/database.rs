@@ -257,6 +257,7 @@ impl Database {
             }
             state.closing = true;
         }
+        let closed = ClosingEnd(shared);
         let healthy = shared.core.is_open();
         shared.core.drain();
         shared.signals.stop();
@@ -267,8 +268,7 @@ impl Database {
         drop(shared.wait_while(shared.state.lock(), |state| state.maintaining));
         let result = self.close_engine(healthy);
         *self.lock.lock() = None;
-        shared.state.lock().closed = true;
-        shared.changed.notify_all();
+        drop(closed);
         result
     }
 
@@ -425,6 +425,16 @@ struct MaintenanceEnd<'a>(&'a Shared);
 impl Drop for MaintenanceEnd<'_> {
     fn drop(&mut self) {
         self.0.state.lock().maintaining = false;
+        self.0.changed.notify_all();
+    }
+}
+
+/// Says that closing has ended, also by a panic: otherwise the drop that follows would wait for it for ever.
+struct ClosingEnd<'a>(&'a Shared);
+
+impl Drop for ClosingEnd<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().closed = true;
         self.0.changed.notify_all();
     }
 }
