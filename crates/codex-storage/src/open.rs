@@ -123,6 +123,12 @@ impl OpenOptions {
         let file = self.vfs.open(path, access).map_err(StorageError::io("open", path))?;
         lock_file(&*file, path, files, self.lock_kind())?;
         let opened = read_header(&*file, path, unlock)?;
+        if !self.read_only {
+            // The process before may have been killed between a rename and the folder's sync. Nothing may be acknowledged
+            // in a file whose name a power loss can still give back to another one.
+            let folder = files.folder();
+            self.vfs.sync_directory(folder).map_err(StorageError::io("sync", folder))?;
+        }
         Ok((file, opened))
     }
 

@@ -183,6 +183,33 @@ fn a_second_power_loss_during_recovery_changes_nothing() {
 }
 
 #[test]
+fn a_commit_after_a_killed_process_survives_the_power_loss_after_it() {
+    for mode in [Mode::Snapshot, Mode::Ledger] {
+        let disk = folder();
+        history(&disk, mode, Durability::Sync).1.expect("nothing fails");
+        for operation in 0..disk.operations() {
+            let disk = folder();
+            disk.stop_at(operation);
+            let (known, _) = history(&disk, mode, Durability::Sync);
+            let disk = disk.process_crash();
+            let database = open(&disk, mode, Durability::Sync).expect("a killed process leaves a database");
+            let found = found(&database);
+            assert!(found >= known.durable, "{mode} operation {operation}");
+            let mut batch = Batch::new();
+            batch.set(b"next", &[b"1"]).expect("within bounds");
+            database.commit(batch).expect("nothing fails");
+            for seed in 0..3 {
+                let place = format!("{mode} operation {operation} seed {seed}");
+                let crashed = disk.crash(seed);
+                let database = open(&crashed, mode, Durability::Sync)
+                    .unwrap_or_else(|error| panic!("{place}: {error:?}"));
+                assert!(database.has(b"next"), "{place}: an acknowledged commit is lost");
+            }
+        }
+    }
+}
+
+#[test]
 fn an_error_at_any_operation_is_reported_and_costs_nothing_durable() {
     let faults =
         [Fault::Before(DiskError::Io), Fault::Midway(DiskError::Io), Fault::Midway(DiskError::NoSpace)];

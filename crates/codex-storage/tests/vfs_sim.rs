@@ -169,7 +169,8 @@ fn a_folders_sync_that_fails_midway_is_made_good_by_the_next() {
 #[test]
 fn a_folder_whose_name_is_not_durable_takes_its_files_with_it() {
     let disk = SimVfs::new(1);
-    disk.fail_next(Operation::SyncDirectory, 0, Fault::Before(DiskError::Io));
+    // The first sync is that of the root, which was there.
+    disk.fail_next(Operation::SyncDirectory, 1, Fault::Before(DiskError::Io));
     assert!(disk.create_directories(Path::new("/a")).is_err());
     let file = disk.create_new(Path::new("/a/file")).unwrap();
     file.sync().unwrap();
@@ -448,7 +449,8 @@ fn rot_reaches_disk_and_memory() {
 #[test]
 fn what_is_written_past_the_programs_is_durable_at_once() {
     let disk = SimVfs::new(1);
-    disk.fail_next(Operation::SyncDirectory, 0, Fault::Before(DiskError::Io));
+    // The first sync is that of the root, which was there.
+    disk.fail_next(Operation::SyncDirectory, 1, Fault::Before(DiskError::Io));
     disk.create_directories(Path::new("/a")).unwrap_err();
     disk.create_new(Path::new("/a/removed")).unwrap();
     disk.remove(Path::new("/a/removed")).unwrap();

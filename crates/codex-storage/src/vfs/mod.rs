@@ -40,7 +40,8 @@ pub trait Vfs: Debug + Send + Sync {
     /// The names in a folder, in no order.
     fn list(&self, directory: &Path) -> io::Result<Vec<OsString>>;
 
-    /// Creates a folder and those above it that are missing, and makes their names durable.
+    /// Creates a folder and those above it that are missing, and makes their names durable; also that of the first one
+    /// that is there, whose maker may have been killed before it did.
     fn create_directories(&self, path: &Path) -> io::Result<()>;
 
     /// Makes creations, renames and removals in a folder durable.
@@ -59,6 +60,15 @@ pub fn directory_of(path: &Path) -> &Path {
         None => path,
         Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
         Some(parent) => parent,
+    }
+}
+
+/// How syncing the folder above one that was already there ended. The process that made it may have been killed before
+/// its own sync; but above a folder that somebody else made, we may not be allowed to read.
+fn name_is_durable(synced: io::Result<()>) -> io::Result<()> {
+    match synced {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        result => result,
     }
 }
 

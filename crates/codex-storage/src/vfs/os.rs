@@ -14,7 +14,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use super::{Access, File, FileKind, Lock, Vfs, directory_of};
+use super::{Access, File, FileKind, Lock, Vfs, directory_of, name_is_durable};
 use crate::sync::{Arc, AtomicBool, Ordering, RwLock};
 
 /// The operating system's file system.
@@ -65,7 +65,7 @@ impl Vfs for OsVfs {
     fn create_directories(&self, path: &Path) -> io::Result<()> {
         let path = or_current(path);
         match self.kind(path)? {
-            Some(FileKind::Directory) => return Ok(()),
+            Some(FileKind::Directory) => return name_is_durable(self.sync_directory(directory_of(path))),
             Some(_) => return Err(io::ErrorKind::NotADirectory.into()),
             None => {}
         }

@@ -60,7 +60,7 @@ use std::path::{Component, Path, PathBuf};
 
 use self::content::{Content, Dropped, Mood, SECTOR_LEN};
 use self::tree::{Entry, Folder, NodeId};
-use super::{Access, File, FileKind, Lock, Vfs, directory_of};
+use super::{Access, File, FileKind, Lock, Vfs, directory_of, name_is_durable};
 use crate::sync::{Arc, Mutex};
 
 pub use self::random::Random;
@@ -370,7 +370,7 @@ impl Vfs for SimVfs {
 
     fn create_directories(&self, path: &Path) -> io::Result<()> {
         match self.kind(path)? {
-            Some(FileKind::Directory) => return Ok(()),
+            Some(FileKind::Directory) => return name_is_durable(self.sync_directory(directory_of(path))),
             Some(_) => return Err(io::ErrorKind::NotADirectory.into()),
             None => {}
         }
@@ -552,7 +552,8 @@ impl File for SimFile {
 }
 
 /// The classes of operations: one for each method of [`Vfs`] and [`File`], default methods aside.
-/// `create_directories` is a `Kind`, a `CreateDirectory` and a `SyncDirectory` for each folder.
+/// `create_directories` is a `Kind`, a `CreateDirectory` and a `SyncDirectory` for each folder,
+/// and a `Kind` and a `SyncDirectory` for the one above them that was there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "named after the methods")]
