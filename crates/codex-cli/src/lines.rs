@@ -27,7 +27,7 @@ impl Lines {
     }
 
     /// The lines of what is in memory.
-    pub(crate) fn of(text: &'static [u8]) -> Self {
+    pub(crate) fn of(text: impl BufRead + 'static) -> Self {
         Self::new(Box::new(text), LINE_LEN_MAX)
     }
 

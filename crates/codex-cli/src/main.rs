@@ -1,50 +1,7 @@
-//! The `codex` command: encrypted, tamper-evident key-value databases from the shell.
+//! The `codex` command. All of it is in the library beside this file, where the fuzz targets reach it.
 
-mod args;
-mod commands;
-mod exit;
-mod key;
-mod lines;
-mod output;
-mod record;
-mod secret;
-mod value;
-
-use std::io::Write;
 use std::process::ExitCode;
 
-use exit::{Failure, Outcome};
-use output::{Format, Notes, Output};
-
 fn main() -> ExitCode {
-    let words: Vec<_> = std::env::args_os().collect();
-    let format = if words.iter().take_while(|word| *word != "--").any(|word| word == "--json") {
-        Format::Json
-    } else {
-        Format::Text
-    };
-    match run(words, format) {
-        Ok(Outcome::Done) => ExitCode::SUCCESS,
-        Ok(Outcome::Absent) => ExitCode::from(exit::NOT_FOUND),
-        Err(failure) => {
-            output::report(&failure, format);
-            ExitCode::from(failure.code())
-        }
-    }
-}
-
-fn run(words: Vec<std::ffi::OsString>, format: Format) -> Result<Outcome, Failure> {
-    let cli = match args::parse(words)? {
-        Ok(cli) => cli,
-        Err(help) => {
-            let mut stdout = std::io::stdout();
-            stdout.write_all(help.to_string().as_bytes()).map_err(Failure::output)?;
-            return Ok(Outcome::Done);
-        }
-    };
-    let notes = if cli.global.quiet { Notes::Off } else { Notes::On };
-    let mut output = Output::new(format, notes);
-    let outcome = commands::run(&cli.global, cli.command, &mut output)?;
-    output.flush()?;
-    Ok(outcome)
+    codex_cli::main()
 }

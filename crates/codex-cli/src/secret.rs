@@ -86,7 +86,8 @@ fn ask(prompt: &str) -> Result<Zeroizing<String>, Failure> {
     })
 }
 
-fn encryption_key(text: &str, place: &str) -> Result<EncryptionKey, Failure> {
+/// The key in a text; `place` is where that stands.
+pub(crate) fn encryption_key(text: &str, place: &str) -> Result<EncryptionKey, Failure> {
     let text = text.trim_ascii();
     if let Ok(key) = EncryptionKey::from_hex(text) {
         return Ok(key);
