@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::step::{self, Steps};
-use crate::{Workspace, examples, loom, readme, tidy};
+use crate::{Workspace, examples, fuzz, loom, readme, tidy};
 
 /// Runs all checks up to the first failure, then tells how long each took and what the tests came to.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
@@ -28,6 +28,7 @@ fn checks(workspace: &Workspace, steps: &mut Steps) -> Result<Vec<String>> {
     })?;
     let mut summaries = steps.run("tests", || step::run_tests(&mut readme::tests(workspace)?))?;
     summaries.extend(steps.run("loom", || step::run_tests(&mut loom::command(workspace)))?);
+    steps.run("fuzz", || fuzz::share(workspace))?;
     steps.run("doc", || {
         let mut doc = step::cargo(workspace, &["doc", "--workspace", "--no-deps"]);
         step::run(doc.env("RUSTDOCFLAGS", "--deny warnings"))

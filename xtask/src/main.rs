@@ -5,6 +5,7 @@
 
 mod ci;
 mod examples;
+mod fuzz;
 mod lexer;
 mod loom;
 mod readme;
@@ -23,6 +24,8 @@ Usage: cargo xtask COMMAND
 
   ci         every check that CI runs, in CI's order, up to the first failure
   loom       the models of the commit core, over all interleavings
+  fuzz [TARGET] [--seconds S | --runs N] [--seed S]
+             the fuzz targets, or one; without a limit CI's small share
   tidy       the architecture's invariants, checked over the sources
   examples   every example of every crate
   readme     the README's commands, tests left out, as on a fresh checkout";
@@ -43,6 +46,7 @@ fn run() -> Result<()> {
     match arguments[..] {
         ["ci"] => ci::run(&Workspace::find()?),
         ["loom"] => step::run(&mut loom::command(&Workspace::find()?)),
+        ["fuzz", ref rest @ ..] => fuzz::run(&Workspace::find()?, rest),
         ["tidy"] => tidy::run(&Workspace::find()?),
         ["examples"] => examples::run(&Workspace::find()?),
         ["readme"] => readme::run(&Workspace::find()?),
