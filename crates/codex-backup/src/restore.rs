@@ -47,7 +47,7 @@ pub fn restore(
         refuse_existing(&**vfs, target)?;
     }
     let folder = files.folder();
-    vfs.create_directories(folder).map_err(StorageError::io("create", folder))?;
+    vfs.create_directories(folder).map_err(StorageError::io("create the folder of", target))?;
     let _lock = lock(&**vfs, &files, Lock::Exclusive)?;
     let _old = match vfs.kind(target).map_err(StorageError::io("look at", target))? {
         Some(_) if options.overwrite => {

@@ -74,8 +74,9 @@ impl OpenOptions {
             if !self.create || self.read_only {
                 return Err(StorageError::NotFound { path: files.database().to_path_buf() });
             }
-            let folder = files.folder();
-            self.vfs.create_directories(folder).map_err(StorageError::io("create", folder))?;
+            self.vfs
+                .create_directories(files.folder())
+                .map_err(StorageError::io("create the folder of", files.database()))?;
         }
         let lock = lock(&*self.vfs, &files, self.lock_kind())?;
         let (file, opened) = self.open_or_create(&files, unlock)?;
@@ -126,8 +127,9 @@ impl OpenOptions {
         if !self.read_only {
             // The process before may have been killed between a rename and the folder's sync. Nothing may be acknowledged
             // in a file whose name a power loss can still give back to another one.
-            let folder = files.folder();
-            self.vfs.sync_directory(folder).map_err(StorageError::io("sync", folder))?;
+            self.vfs
+                .sync_directory(files.folder())
+                .map_err(StorageError::io("make durable the name of", path))?;
         }
         Ok((file, opened))
     }

@@ -152,7 +152,7 @@ pub fn repair(
         return Salvage::new(log, None, report).run().map(|(_, report)| report);
     }
     let folder = target_files.folder();
-    vfs.create_directories(folder).map_err(StorageError::io("create", folder))?;
+    vfs.create_directories(folder).map_err(StorageError::io("create the folder of", target))?;
     let _target_lock = lock(&**vfs, &target_files, Lock::Exclusive)?;
     remove_temporaries(&**vfs, target).map_err(StorageError::io("remove temporary files beside", target))?;
     let replacement = Replacement::create(vfs, target).map_err(StorageError::io("create", target))?;
