@@ -2,12 +2,12 @@
 
 use std::borrow::Borrow;
 use std::fmt;
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 
 use triomphe::ThinArc;
 
 use crate::format::SequenceNumber;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, LazyLock, Ordering};
 
 /// A key and its value. Cheap to clone: one word, which points to all of it.
 #[derive(Clone)]
@@ -18,6 +18,8 @@ struct Head {
     /// The commit that wrote the record; zero as long as none has. Set once: readers find a record through the
     /// table, whose lock orders the reading behind the writing.
     written_by: AtomicU64,
+    /// Of the key; computed where the record is made, which is outside every lock.
+    hash: u32,
     key_len: u16,
     /// There is no value: the record says that its key is gone.
     deleted: bool,
@@ -37,7 +39,8 @@ impl Record {
     }
 
     fn with(bytes: &[u8], key_len: u16, deleted: bool, written_by: SequenceNumber) -> Self {
-        let head = Head { written_by: AtomicU64::new(written_by.0), key_len, deleted };
+        let hash = hash_of(&bytes[..usize::from(key_len)]);
+        let head = Head { written_by: AtomicU64::new(written_by.0), hash, key_len, deleted };
         Self(ThinArc::from_header_and_slice(head, bytes))
     }
 
@@ -53,6 +56,11 @@ impl Record {
     /// The commit that wrote the record.
     pub(crate) fn written_by(&self) -> SequenceNumber {
         SequenceNumber(self.head().written_by.load(Ordering::Acquire))
+    }
+
+    /// The hash of the key, as [`hash_of`] gives it.
+    pub(crate) fn hash(&self) -> u32 {
+        self.head().hash
     }
 
     /// Whether the record only says that its key is gone.
@@ -107,6 +115,14 @@ impl fmt::Debug for Record {
             .field("value_len", &self.value().len())
             .finish()
     }
+}
+
+/// The hash of a key. Keyed at random for each process, so that nobody can choose keys that collide.
+pub(crate) fn hash_of(key: &[u8]) -> u32 {
+    static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    // The lower half of a good hash is a good hash.
+    let [a, b, c, d, ..] = HASHER.hash_one(key).to_le_bytes();
+    u32::from_le_bytes([a, b, c, d])
 }
 
 /// The key of a record, as a key of maps.

@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 pub use std::sync::Arc;
+pub(crate) use std::sync::LazyLock;
 
 #[cfg(loom)]
 use loom::sync as primitives;
