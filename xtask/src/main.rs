@@ -8,6 +8,7 @@ mod examples;
 mod fuzz;
 mod lexer;
 mod loom;
+mod mutants;
 mod readme;
 mod step;
 mod tidy;
@@ -26,6 +27,8 @@ Usage: cargo xtask COMMAND
   loom       the models of the commit core, over all interleavings
   fuzz [TARGET] [--seconds S | --runs N] [--seed S]
              the fuzz targets, or one; without a limit CI's small share
+  mutants [ARGUMENTS]
+             mutation testing of the cryptography and the core, with cargo-mutants
   tidy       the architecture's invariants, checked over the sources
   examples   every example of every crate
   readme     the README's commands, tests left out, as on a fresh checkout";
@@ -47,6 +50,7 @@ fn run() -> Result<()> {
         ["ci"] => ci::run(&Workspace::find()?),
         ["loom"] => step::run(&mut loom::command(&Workspace::find()?)),
         ["fuzz", ref rest @ ..] => fuzz::run(&Workspace::find()?, rest),
+        ["mutants", ref rest @ ..] => mutants::run(&Workspace::find()?, rest),
         ["tidy"] => tidy::run(&Workspace::find()?),
         ["examples"] => examples::run(&Workspace::find()?),
         ["readme"] => readme::run(&Workspace::find()?),

@@ -80,6 +80,7 @@ impl fmt::Display for Digest {
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
+    use std::hash::BuildHasher;
 
     use super::*;
 
@@ -131,5 +132,13 @@ mod tests {
         let digest = Digest::from_bytes([0xAB; Digest::LEN]);
         assert_eq!(format!("{digest}"), "ab".repeat(Digest::LEN));
         assert_eq!(format!("{digest:?}"), "ab".repeat(Digest::LEN));
+    }
+
+    #[test]
+    fn digests_spread_over_a_hash_table() {
+        let state = std::hash::RandomState::new();
+        let hashes: HashSet<_> =
+            (0..=255).map(|byte| BuildHasher::hash_one(&state, Digest::from_bytes([byte; 32]))).collect();
+        assert!(hashes.len() > 250);
     }
 }
