@@ -12,6 +12,7 @@
 use std::time::Duration;
 
 use crate::database::Shared;
+use crate::error::Result;
 use crate::log::Durability;
 use crate::sync::{Arc, AtomicBool, Condvar, Mutex, Ordering, thread};
 
@@ -74,6 +75,17 @@ impl Signals {
     }
 }
 
+/// Who does what is due although no writer is there to do it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Background {
+    /// A thread of the database's own.
+    #[default]
+    Thread,
+    /// The caller, whenever it calls [`Database::tend`](crate::Database::tend): for tests, in which nothing happens by
+    /// itself. A submitted commit then waits for `tend`, `close`, or the next writer.
+    Caller,
+}
+
 /// The thread's work, until it is told to stop.
 pub(crate) fn run(shared: &Arc<Shared>) {
     let signals = &shared.signals;
@@ -104,8 +116,8 @@ pub(crate) fn run(shared: &Arc<Shared>) {
 }
 
 /// How long nothing was committed.
-#[derive(Default)]
-struct Idle {
+#[derive(Debug, Default)]
+pub(crate) struct Idle {
     sequence: u64,
     since: Option<Duration>,
 }
@@ -115,8 +127,38 @@ fn tend(shared: &Arc<Shared>, idle: &mut Idle, maintenance: &mut Option<thread::
     let now = shared.clock.monotonic();
     // From here on a writer announces itself again, so that none is overlooked.
     shared.signals.watching.store(false, Ordering::Release);
-    let mut settled = false;
-    let tended = shared.core.with_engine(|engine| {
+    let tended = settle(shared, idle, now);
+    if maintenance.as_ref().is_some_and(thread::JoinHandle::is_finished) {
+        *maintenance = None;
+    }
+    if maintenance.is_none() && shared.maintenance_is_due(now) {
+        let shared = shared.clone();
+        let started = thread::Builder::new()
+            .name("codex-maintenance".into())
+            // What fails is noted there.
+            .spawn(move || drop(shared.maintain_in_background()));
+        *maintenance = started.ok();
+    }
+    let settled = tended.as_ref().is_ok_and(|settled| *settled);
+    let rests = (settled || tended.is_err() && shared.writes_are_stopped()) && maintenance.is_none();
+    if !rests {
+        shared.signals.watching.store(true, Ordering::Release);
+    }
+    rests
+}
+
+/// What the thread does each time, without the thread.
+pub(crate) fn tend_here(shared: &Shared, idle: &mut Idle) -> Result<()> {
+    shared.core.lead();
+    let now = shared.clock.monotonic();
+    let settled = settle(shared, idle, now);
+    let maintained = if shared.maintenance_is_due(now) { shared.maintain_in_background() } else { Ok(()) };
+    settled.and(maintained)
+}
+
+/// Does with what was written as the durability demands. `true`: nothing is left to do before the next write.
+fn settle(shared: &Shared, idle: &mut Idle, now: Duration) -> Result<bool> {
+    let settled = shared.core.with_engine(|engine| {
         match shared.durability {
             Durability::Sync => {}
             Durability::Interval(_) => engine.log_mut().sync_written()?,
@@ -126,32 +168,18 @@ fn tend(shared: &Arc<Shared>, idle: &mut Idle, maintenance: &mut Option<thread::
         let sequence = log.last_sequence().0;
         if sequence != idle.sequence || idle.since.is_none() {
             *idle = Idle { sequence, since: Some(now) };
-            return Ok(());
+            return Ok(false);
         }
-        if idle.since.is_some_and(|since| now.saturating_sub(since) >= IDLE) {
-            if log.is_dirty() || log.floor_is_behind() {
-                log.write_floor()?;
-            }
-            settled = true;
+        if idle.since.is_none_or(|since| now.saturating_sub(since) < IDLE) {
+            return Ok(false);
         }
-        Ok(())
+        if log.is_dirty() || log.floor_is_behind() {
+            log.write_floor()?;
+        }
+        Ok(true)
     });
-    shared.note_background(&tended);
-    if maintenance.as_ref().is_some_and(thread::JoinHandle::is_finished) {
-        *maintenance = None;
-    }
-    if maintenance.is_none() && shared.maintenance_is_due(now) {
-        let shared = shared.clone();
-        let started = thread::Builder::new()
-            .name("codex-maintenance".into())
-            .spawn(move || shared.maintain_in_background());
-        *maintenance = started.ok();
-    }
-    let rests = (settled || tended.is_err() && shared.writes_are_stopped()) && maintenance.is_none();
-    if !rests {
-        shared.signals.watching.store(true, Ordering::Release);
-    }
-    rests
+    shared.note_background(&settled);
+    settled
 }
 
 fn period(durability: Durability) -> Duration {

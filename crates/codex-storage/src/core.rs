@@ -191,7 +191,16 @@ where
             queue.acceptance = Acceptance::Closed;
         }
         self.report_progress(&queue);
-        drop(self.block_while(queue, |queue| queue.led || !queue.waiting.is_empty()));
+        loop {
+            queue = self.block_while(queue, |queue| queue.led);
+            if queue.waiting.is_empty() {
+                return;
+            }
+            // Nobody need be there to answer the call for a leader.
+            drop(queue);
+            self.lead();
+            queue = self.queue.lock();
+        }
     }
 
     /// After [`Core::drain`]: gives the engine back, once.
@@ -303,9 +312,8 @@ where
             return;
         }
         queue.led = false;
-        if queue.waiting.is_empty() {
-            self.report_progress(&queue);
-        } else {
+        self.report_progress(&queue);
+        if !queue.waiting.is_empty() {
             drop(queue);
             self.pacing.call_leader();
         }

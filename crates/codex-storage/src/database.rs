@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use codex_crypto::Unlock;
 
-use crate::background::{self, Signals};
+use crate::background::{self, Background, Idle, Signals};
 use crate::batch::Batch;
 use crate::clock::Clock;
 use crate::core::{Core, Engine};
@@ -54,6 +54,7 @@ pub(crate) struct Parts {
     pub(crate) read_only: bool,
     pub(crate) durability: Durability,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) background: Background,
 }
 
 /// What the database and its threads share. Holding it keeps no lock once the database is closed.
@@ -92,6 +93,8 @@ struct State {
 pub struct Database {
     shared: Arc<Shared>,
     thread: Mutex<Option<thread::JoinHandle<()>>>,
+    /// What [`Database::tend`] remembers from one call to the next.
+    idle: Mutex<Idle>,
     lock: Mutex<Option<Arc<dyn File>>>,
 }
 
@@ -102,8 +105,8 @@ impl Database {
     }
 
     pub(crate) fn start(parts: Parts) -> Result<Self> {
-        let Parts { engine, table, files, lock, recovery, mode, encrypted, read_only, durability, clock } =
-            parts;
+        let Parts { engine, table, files, lock, recovery, mode, encrypted, read_only, .. } = parts;
+        let Parts { durability, clock, background, .. } = parts;
         let signals = Arc::new(Signals::default());
         let pacing = LeaderPacing::new(clock.clone(), signals.clone(), durability);
         let core = Core::new(engine, Arc::new(RwLock::new(table)), pacing);
@@ -121,7 +124,7 @@ impl Database {
             state,
             changed: Condvar::new(),
         });
-        let thread = if read_only {
+        let thread = if read_only || background == Background::Caller {
             None
         } else {
             let shared = shared.clone();
@@ -130,7 +133,7 @@ impl Database {
                 .spawn(move || background::run(&shared));
             Some(started.map_err(StorageError::io("start a thread for", Path::new("the database")))?)
         };
-        Ok(Self { shared, thread: Mutex::new(thread), lock: Mutex::new(lock) })
+        Ok(Self { shared, thread: Mutex::new(thread), idle: Mutex::default(), lock: Mutex::new(lock) })
     }
 
     /// Commits a batch. With [`Durability::Sync`] it is durable when this returns.
@@ -149,6 +152,13 @@ impl Database {
         let pending = self.shared.core.submit(batch, len)?;
         self.shared.signals.wrote();
         Ok(pending)
+    }
+
+    /// Does at once what [`Background::Thread`] does by and by: leads submitted commits, hands over or syncs what
+    /// was written, writes the floor after a second without commits, and runs maintenance that is due.
+    pub fn tend(&self) -> Result<()> {
+        self.check_writable()?;
+        background::tend_here(&self.shared, &mut self.idle.lock())
     }
 
     /// The record of a key, with the commit that wrote it.
@@ -316,7 +326,7 @@ impl Database {
 }
 
 impl Shared {
-    pub(crate) fn note_background(&self, result: &Result<()>) {
+    pub(crate) fn note_background<T>(&self, result: &Result<T>) {
         if let Err(error) = result {
             self.state.lock().background_error = Some(chain(error));
         }
@@ -349,12 +359,13 @@ impl Shared {
     }
 
     /// Maintenance that nobody waits for: a failure is noted, and tried again later.
-    pub(crate) fn maintain_in_background(&self) {
+    pub(crate) fn maintain_in_background(&self) -> Result<()> {
         let result = self.maintain();
         if result.is_err() && !self.state.lock().closing {
             self.note_background(&result);
             self.state.lock().maintenance_after = self.clock.monotonic() + MAINTENANCE_PAUSE;
         }
+        result
     }
 
     fn maintain_at_closing(&self) -> Result<()> {

@@ -35,6 +35,7 @@ mod stats;
 mod verify;
 mod view;
 
+pub use background::Background;
 pub use batch::{BATCH_LEN_MAX, Batch, KEY_LEN_MAX, Operation, USER_VALUE_LEN_MAX, VALUE_LEN_MAX};
 pub use database::Database;
 pub use error::{Damage, Result, StorageError};

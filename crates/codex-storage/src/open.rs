@@ -7,6 +7,7 @@ use codex_crypto::{
     Unlock,
 };
 
+use crate::background::Background;
 use crate::clock::{Clock, SystemClock};
 use crate::database::{Database, Parts};
 use crate::engine::LogEngine;
@@ -48,6 +49,8 @@ pub struct OpenOptions {
     pub vfs: Arc<dyn Vfs>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+    /// Who looks after the database behind the commits.
+    pub background: Background,
 }
 
 impl Default for OpenOptions {
@@ -60,6 +63,7 @@ impl Default for OpenOptions {
             passphrase_cost: PassphraseCost::RECOMMENDED,
             vfs: Arc::new(OsVfs),
             clock: Arc::new(SystemClock::new()),
+            background: Background::Thread,
         }
     }
 }
@@ -238,6 +242,7 @@ impl OpenOptions {
             read_only,
             durability,
             clock,
+            background: self.background,
         })
     }
 
