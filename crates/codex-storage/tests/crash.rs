@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use codex_crypto::{EncryptionKey, Unlock};
 use codex_storage::sync::Arc;
-use codex_storage::vfs::sim::{DiskError, Fault, MachineOff, SimVfs};
+use codex_storage::vfs::sim::{DiskError, Fault, MachineOff, Operation, SimVfs};
 use codex_storage::{Batch, Database, Durability, Mode, OpenOptions, Result, StorageError};
 
 const PATH: &str = "/folder/app.db";
@@ -272,7 +272,7 @@ fn after_a_failed_sync_nothing_is_written_until_the_database_is_opened_again() {
             database.commit(batch)
         };
         set(b"before").expect("nothing fails");
-        disk.fail_next(codex_storage::vfs::sim::Operation::Sync, 0, Fault::Before(DiskError::Io));
+        disk.fail_next(Operation::Sync, 0, Fault::Before(DiskError::Io));
         let StorageError::Shared(error) = set(b"unknown").expect_err("the sync fails") else {
             panic!("a group's error is shared")
         };
@@ -285,6 +285,33 @@ fn after_a_failed_sync_nothing_is_written_until_the_database_is_opened_again() {
         assert!(matches!(database.close(), Err(StorageError::WritesStopped { .. })));
         let database = open(&disk, mode, Durability::Sync).expect("it opens");
         assert!(database.has(b"before") && !database.has(b"after"));
+    }
+}
+
+fn set(database: &Database, key: &[u8]) -> Result<()> {
+    let mut batch = Batch::new();
+    batch.set(key, &[b"1"]).expect("within bounds");
+    database.commit(batch).map(drop)
+}
+
+#[test]
+fn a_commit_whose_error_does_not_say_unknown_is_not_on_disk() {
+    let whole = folder();
+    let database = open(&whole, Mode::Snapshot, Durability::Sync).expect("a new database");
+    let opened = whole.operations();
+    set(&database, b"first").expect("nothing fails");
+    for operation in 0..whole.operations() - opened {
+        let disk = folder();
+        let database = open(&disk, Mode::Snapshot, Durability::Sync).expect("a new database");
+        disk.fail_at(operation, Fault::Before(DiskError::Io));
+        let Err(StorageError::Shared(error)) = set(&database, b"first") else {
+            // Setting space aside is best effort.
+            continue;
+        };
+        drop(database);
+        let unknown = matches!(*error, StorageError::OutcomeUnknown { .. });
+        let database = open(&disk, Mode::Snapshot, Durability::Sync).expect("it opens");
+        assert!(unknown || !database.has(b"first"), "operation {operation}: {error:?}");
     }
 }
 

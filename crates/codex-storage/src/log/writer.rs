@@ -380,26 +380,29 @@ impl Log {
         if end > self.allocated {
             self.reserve(end);
         }
+        self.fill(end, frame.len())?;
         self.file.write_all_at(frame, offset).map_err(StorageError::io("write", &self.path))?;
         self.allocated = self.allocated.max(end);
-        self.fill(end, frame.len())
+        Ok(())
     }
 
     /// Writes zeros behind a small frame that is the first to use the space there. What is written to space that was
     /// only set aside must be recorded by the file system as well, which makes each such sync slower by half; so
     /// one sync takes a stretch of zeros along, and those after it find written space.
+    ///
+    /// Before the frame, so that a group whose writing fails is not on disk.
     fn fill(&mut self, end: u64, frame_len: usize) -> Result<()> {
         if self.durability != Durability::Sync || end <= self.filled {
             return Ok(());
         }
         self.filled = end;
-        let ahead = usize::try_from(self.allocated - end).unwrap_or(usize::MAX).min(ZEROS.len());
+        let ahead = usize::try_from(self.allocated.saturating_sub(end)).unwrap_or(usize::MAX).min(ZEROS.len());
         if ahead == 0 || frame_len >= ZEROS.len() {
             return Ok(());
         }
         match self.file.write_all_at(&ZEROS[..ahead], end).map_err(StorageError::io("write", &self.path)) {
             Ok(()) => self.filled += ahead as u64,
-            // The frame itself has found its place.
+            // The frame may still find its place.
             Err(error) if error.is_out_of_space() => {}
             Err(error) => return Err(error),
         }
