@@ -333,6 +333,24 @@ fn what_is_committed_behind_a_rename_that_was_interrupted_before_its_folders_syn
 }
 
 #[test]
+fn a_rewrite_whose_rename_took_place_and_reports_an_error_stops_writes() {
+    let disk = folder();
+    let database = open(&disk, Mode::Snapshot, Durability::Sync).expect("a new database");
+    set(&database, b"before").expect("nothing fails");
+    disk.fail_next(Operation::Rename, 0, Fault::Midway(DiskError::Io));
+    let error = database.compact().expect_err("the rename reports an error");
+    assert!(matches!(&error, StorageError::Shared(error) if matches!(**error, StorageError::Io { .. })));
+    // The file that the database holds has no name any more.
+    let StorageError::Shared(error) = set(&database, b"lost").expect_err("writes are stopped") else {
+        panic!("a group's error is shared")
+    };
+    assert!(matches!(*error, StorageError::WritesStopped { .. }), "{error:?}");
+    drop(database);
+    let database = open(&disk, Mode::Snapshot, Durability::Sync).expect("it opens");
+    assert!(database.has(b"before") && !database.has(b"lost"));
+}
+
+#[test]
 fn a_commit_whose_error_does_not_say_unknown_is_not_on_disk() {
     let whole = folder();
     let database = open(&whole, Mode::Snapshot, Durability::Sync).expect("a new database");

@@ -56,19 +56,24 @@ impl Replacement {
     /// When the sync or the rename fails, or the target exists and must not, the temporary is removed
     /// and the target stays what it was. When only the folder's sync fails, the target is the new file to
     /// every program, but after a power loss may be the old one (or none) again: nothing may be
-    /// acknowledged in it. [`is_unsettled`] tells this error from the others.
+    /// acknowledged in it, nor in the old one. The same holds where a rename took place and yet reports an error, as
+    /// those of network file systems may. [`is_unsettled`] tells such an error from the others.
     pub fn persist(mut self, existing: Existing) -> io::Result<Arc<dyn File>> {
         self.file.sync()?;
         if existing == Existing::Refuse && self.vfs.kind(&self.target)?.is_some() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        self.vfs.rename(&self.temporary.path, &self.target)?;
+        let unsettled = |target, source: io::Error| io::Error::new(source.kind(), Unsettled { target, source });
+        if let Err(source) = self.vfs.rename(&self.temporary.path, &self.target) {
+            let renamed = !matches!(self.vfs.kind(&self.temporary.path), Ok(Some(_)));
+            return Err(if renamed { unsettled(self.target, source) } else { source });
+        }
         self.temporary.stands = false;
         // Without this sync a power loss may bring back what the name meant before.
-        self.vfs
-            .sync_directory(directory_of(&self.target))
-            .map_err(|source| io::Error::new(source.kind(), Unsettled { target: self.target, source }))?;
-        Ok(self.file)
+        match self.vfs.sync_directory(directory_of(&self.target)) {
+            Ok(()) => Ok(self.file),
+            Err(source) => Err(unsettled(self.target, source)),
+        }
     }
 }
 
@@ -81,7 +86,7 @@ pub enum Existing {
     Refuse,
 }
 
-/// A file was renamed over its target, but the folder could not be synced: the source of such an
+/// A file was renamed over its target, but not for sure durably: the source of such an
 /// [`io::Error`] of [`Replacement::persist`].
 #[derive(Debug, thiserror::Error)]
 #[error("cannot make the new name of {} durable", target.display())]
