@@ -191,11 +191,6 @@ impl RecordTable {
         }
     }
 
-    /// Whether nothing is live, what is not published yet included.
-    fn is_empty(&self) -> bool {
-        self.applied.records == 0
-    }
-
     /// The record of a key, whether published or not.
     fn newest(&self, key: &[u8]) -> Option<&Record> {
         self.current.newest(key)

@@ -396,7 +396,8 @@ impl Log {
             return Ok(());
         }
         self.filled = end;
-        let ahead = usize::try_from(self.allocated.saturating_sub(end)).unwrap_or(usize::MAX).min(ZEROS.len());
+        let ahead =
+            usize::try_from(self.allocated.saturating_sub(end)).unwrap_or(usize::MAX).min(ZEROS.len());
         if ahead == 0 || frame_len >= ZEROS.len() {
             return Ok(());
         }

@@ -47,9 +47,11 @@ impl Group {
         let looks = !conditions.is_empty() || operations.iter().any(|op| !matches!(op, Operation::Set(_)));
         let mut removed = 0;
         if looks && self.overlay.is_none() {
-            let mut overlay = Overlay::default();
+            let mut overlay = Overlay::new(table);
             for (sequence, commit) in (self.first.0..).zip(&self.commits) {
-                commit.iter().for_each(|operation| overlay.record(operation, SequenceNumber(sequence)));
+                commit
+                    .iter()
+                    .for_each(|operation| overlay.record(operation, SequenceNumber(sequence), table));
             }
             self.overlay = Some(overlay);
         }
@@ -65,11 +67,11 @@ impl Group {
                 let changes = match operation {
                     Operation::Set(_) => true,
                     Operation::Delete(tombstone) => overlay.written_by(tombstone.key(), table).is_some(),
-                    Operation::Clear => !overlay.is_empty(table),
+                    Operation::Clear => overlay.records > 0,
                 };
                 if changes {
                     removed += u64::from(matches!(operation, Operation::Delete(_)));
-                    overlay.record(operation, sequence);
+                    overlay.record(operation, sequence, table);
                 }
                 changes
             });
@@ -116,24 +118,33 @@ impl TableGroup for Group {
 }
 
 /// What the commits of a group change, seen by those behind them.
-#[derive(Default)]
 struct Overlay {
     cleared: bool,
+    /// Live records, those of the table among them.
+    records: u64,
     /// The commit that wrote a key's value; `None`: the key is deleted.
     keys: HashMap<KeyOf, Option<SequenceNumber>>,
 }
 
 impl Overlay {
-    fn record(&mut self, operation: &Operation, sequence: SequenceNumber) {
+    fn new(table: &RecordTable) -> Self {
+        Self { cleared: false, records: table.applied.records, keys: HashMap::new() }
+    }
+
+    /// Takes note of an operation that changes something.
+    fn record(&mut self, operation: &Operation, sequence: SequenceNumber, table: &RecordTable) {
         match operation {
             Operation::Set(record) => {
+                self.records += u64::from(self.written_by(record.key(), table).is_none());
                 self.keys.insert(KeyOf(record.clone()), Some(sequence));
             }
             Operation::Delete(tombstone) => {
+                self.records -= 1;
                 self.keys.insert(KeyOf(tombstone.clone()), None);
             }
             Operation::Clear => {
                 self.cleared = true;
+                self.records = 0;
                 self.keys.clear();
             }
         }
@@ -145,9 +156,5 @@ impl Overlay {
             None if self.cleared => None,
             None => table.newest(key).map(Record::written_by),
         }
-    }
-
-    fn is_empty(&self, table: &RecordTable) -> bool {
-        (self.cleared || table.is_empty()) && self.keys.values().all(Option::is_none)
     }
 }

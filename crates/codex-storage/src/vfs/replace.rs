@@ -63,7 +63,8 @@ impl Replacement {
         if existing == Existing::Refuse && self.vfs.kind(&self.target)?.is_some() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        let unsettled = |target, source: io::Error| io::Error::new(source.kind(), Unsettled { target, source });
+        let unsettled =
+            |target, source: io::Error| io::Error::new(source.kind(), Unsettled { target, source });
         if let Err(source) = self.vfs.rename(&self.temporary.path, &self.target) {
             let renamed = !matches!(self.vfs.kind(&self.temporary.path), Ok(Some(_)));
             return Err(if renamed { unsettled(self.target, source) } else { source });
