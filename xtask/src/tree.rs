@@ -70,7 +70,10 @@ pub(crate) fn paths(root: &Path) -> Result<Vec<String>> {
             let Ok(name) = entry.file_name().into_string() else { continue };
             let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
             let kind = entry.file_type()?;
-            if kind.is_dir() && !NOT_THE_PROJECTS.contains(&name.as_str()) {
+            if NOT_THE_PROJECTS.contains(&name.as_str()) {
+                continue;
+            }
+            if kind.is_dir() {
                 folders.push(path);
             } else if kind.is_file() {
                 found.push(path);
@@ -90,7 +93,7 @@ pub(crate) fn make_empty(folder: &Path) -> Result<()> {
     .with_context(|| format!("emptying {}", folder.display()))
 }
 
-/// Folders that no check looks into: git's, cargo's and those of editors.
+/// What no check looks into: git's (in a second worktree a file), cargo's and the editors' folders.
 const NOT_THE_PROJECTS: [&str; 4] = [".git", "target", ".idea", ".vscode"];
 
 #[cfg(test)]
