@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::step::{self, Steps};
-use crate::{Workspace, examples, fuzz, loom, readme, tidy};
+use crate::{Workspace, crash, examples, fuzz, loom, readme, tidy};
 
 /// Runs all checks up to the first failure, then tells how long each took and what the tests came to.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
@@ -29,6 +29,8 @@ fn checks(workspace: &Workspace, steps: &mut Steps) -> Result<Vec<String>> {
     let mut summaries = steps.run("tests", || step::run_tests(&mut readme::tests(workspace)?))?;
     summaries.extend(steps.run("loom", || step::run_tests(&mut loom::command(workspace)))?);
     steps.run("fuzz", || fuzz::share(workspace))?;
+    // Fresh seeds each time; the tests have fixed ones.
+    steps.run("crash", || step::run(&mut crash::command(workspace, &["--minutes", "0.5"])))?;
     steps.run("doc", || {
         let mut doc = step::cargo(workspace, &["doc", "--workspace", "--no-deps"]);
         step::run(doc.env("RUSTDOCFLAGS", "--deny warnings"))

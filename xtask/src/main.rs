@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "a command that reports its progress")]
 
 mod ci;
+mod crash;
 mod examples;
 mod fuzz;
 mod lexer;
@@ -24,6 +25,7 @@ const USAGE: &str = "\
 Usage: cargo xtask COMMAND
 
   ci         every check that CI runs, in CI's order, up to the first failure
+  crash      the crash search: scripts and random histories on a simulated disk; `crash --help` tells its options
   loom       the models of the commit core, over all interleavings
   fuzz [TARGET] [--seconds S | --runs N] [--seed S]
              the fuzz targets, or one; without a limit CI's small share
@@ -48,6 +50,7 @@ fn run() -> Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["ci"] => ci::run(&Workspace::find()?),
+        ["crash", ref options @ ..] => step::run(&mut crash::command(&Workspace::find()?, options)),
         ["loom"] => step::run(&mut loom::command(&Workspace::find()?)),
         ["fuzz", ref rest @ ..] => fuzz::run(&Workspace::find()?, rest),
         ["mutants", ref rest @ ..] => mutants::run(&Workspace::find()?, rest),

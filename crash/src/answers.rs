@@ -1,0 +1,116 @@
+//! What calls return: an error has a cause on the disk, and an error of the disk is returned by the call that met it.
+
+use std::error::Error;
+use std::io;
+use std::path::Path;
+
+use codex_backup::BackupError;
+use codex_storage::StorageError;
+use codex_storage::vfs::sim::Operation;
+
+use crate::watch::DiskFailure;
+use crate::world::{End, PATH, Taken, World, fail};
+
+impl World {
+    /// What a call has returned: `None` for an error that has a cause.
+    pub(crate) fn answer<T, E: Told>(&mut self, what: &str, result: Result<T, E>) -> Taken<Option<T>> {
+        let failures = self.watched.take_failures();
+        self.counts.errors += failures.len() as u64;
+        self.note_failures(&failures);
+        match result {
+            Ok(value) => match failures.iter().find(|failure| !is_best_effort(failure)) {
+                Some(failure) => fail(format!("{what} returned Ok although {failure:?}")),
+                None => Ok(Some(value)),
+            },
+            Err(_) if self.watched.is_off() => Err(End::Off),
+            Err(error) => {
+                let refused = matches!(error.storage(), Some(StorageError::WritesStopped { .. }));
+                if if failures.is_empty() { self.stopped && refused } else { has_io_error(&error) } {
+                    Ok(None)
+                } else {
+                    let because = if failures.is_empty() { "without a cause" } else { "of another kind" };
+                    fail(format!("{what}: an error {because}: {}; {failures:?}", chain(&error)))
+                }
+            }
+        }
+    }
+
+    /// What an open database makes of errors: `docs/durability.md`, "When writing fails".
+    pub(crate) fn note_failures(&mut self, failures: &[DiskFailure]) {
+        for failure in failures.iter().filter(|failure| failure.path == Path::new(PATH)) {
+            match failure.operation {
+                // The cache may have dropped what an opening wanted to make durable.
+                Operation::Sync if self.database.is_none() => self.handed = self.durable,
+                _ if self.database.is_none() => {}
+                Operation::Write if failure.space => self.header_doubtful |= failure.header,
+                Operation::Write | Operation::Sync | Operation::SetLen => self.stop_writes(),
+                _ => {}
+            }
+        }
+    }
+
+    /// After a failed sync the cache may have lost what it held.
+    pub(crate) fn stop_writes(&mut self) {
+        self.stopped = true;
+        self.handed = self.durable;
+        self.protected = None;
+    }
+
+    /// A writing call that succeeds must not do so once writes are stopped.
+    pub(crate) fn must_not_be_stopped(&self, what: &str) -> Taken {
+        if self.stopped { fail(format!("{what} succeeded although writes must be stopped")) } else { Ok(()) }
+    }
+}
+
+/// Errors that a call returns.
+pub(crate) trait Told: Error + 'static {
+    /// The error of the storage layer that it is.
+    fn storage(&self) -> Option<&StorageError>;
+}
+
+impl Told for StorageError {
+    fn storage(&self) -> Option<&StorageError> {
+        match self {
+            Self::Shared(inner) => inner.storage(),
+            error => Some(error),
+        }
+    }
+}
+
+impl Told for BackupError {
+    fn storage(&self) -> Option<&StorageError> {
+        match self {
+            Self::Storage(error) => error.storage(),
+            _ => None,
+        }
+    }
+}
+
+/// Space is set aside where there is some; a commit that still fits is made without.
+fn is_best_effort(failure: &DiskFailure) -> bool {
+    let operation = failure.operation;
+    // The lock goes with the file.
+    operation == Operation::Reserve || operation == Operation::Unlock || failure.zeros && failure.space
+}
+
+pub(crate) fn is_unknown(error: &StorageError) -> bool {
+    matches!(error.storage(), Some(StorageError::OutcomeUnknown { .. }))
+}
+
+fn has_io_error(error: &(dyn Error + 'static)) -> bool {
+    causes(error).any(<dyn Error>::is::<io::Error>)
+}
+
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+    causes(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// An error and what lies behind it.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    let mut next = Some(error);
+    std::iter::from_fn(move || {
+        let error = next?;
+        next = error.source();
+        Some(error)
+    })
+}
