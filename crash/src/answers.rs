@@ -5,10 +5,10 @@ use std::io;
 use std::path::Path;
 
 use codex_backup::BackupError;
-use codex_storage::StorageError;
 use codex_storage::vfs::sim::Operation;
+use codex_storage::{Mode, StorageError};
 
-use crate::watch::DiskFailure;
+use crate::watch::{DiskFailure, Written};
 use crate::world::{End, PATH, Taken, World, fail};
 
 impl World {
@@ -35,6 +35,21 @@ impl World {
         }
     }
 
+    /// As [`World::answer`], of a call that may rewrite the file. The folder's sync comes behind the rename: where it
+    /// fails, nobody knows which file will stand there, so that nothing more may be written.
+    pub(crate) fn answer_of_rewrite<T>(
+        &mut self,
+        what: &str,
+        result: Result<T, StorageError>,
+    ) -> Taken<Option<T>> {
+        let unsettled = self.watched.is_unsettled() && self.setup.mode == Mode::Snapshot;
+        let answer = self.answer(what, result)?;
+        if unsettled {
+            self.stop_writes();
+        }
+        Ok(answer)
+    }
+
     /// What an open database makes of errors: `docs/durability.md`, "When writing fails".
     pub(crate) fn note_failures(&mut self, failures: &[DiskFailure]) {
         for failure in failures.iter().filter(|failure| failure.path == Path::new(PATH)) {
@@ -42,7 +57,9 @@ impl World {
                 // The cache may have dropped what an opening wanted to make durable.
                 Operation::Sync if self.database.is_none() => self.handed = self.durable,
                 _ if self.database.is_none() => {}
-                Operation::Write if failure.space => self.header_doubtful |= failure.header,
+                Operation::Write if failure.space => {
+                    self.header_doubtful |= failure.written == Some(Written::Header)
+                }
                 Operation::Write | Operation::Sync | Operation::SetLen => self.stop_writes(),
                 _ => {}
             }
@@ -90,7 +107,9 @@ impl Told for BackupError {
 fn is_best_effort(failure: &DiskFailure) -> bool {
     let operation = failure.operation;
     // The lock goes with the file.
-    operation == Operation::Reserve || operation == Operation::Unlock || failure.zeros && failure.space
+    operation == Operation::Reserve
+        || operation == Operation::Unlock
+        || failure.space && failure.written == Some(Written::Zeros)
 }
 
 pub(crate) fn is_unknown(error: &StorageError) -> bool {

@@ -79,7 +79,7 @@ impl World {
         }
         if reported {
             let error = failed.or(tended.err()).expect("an error was reported");
-            return self.answer("submitted commits", Err::<(), _>(error)).map(drop);
+            return self.answer_of_rewrite("submitted commits", Err::<(), _>(error)).map(drop);
         }
         self.answer("submitted commits", Ok::<(), StorageError>(()))?;
         if all && self.durability != Durability::Sync {

@@ -24,12 +24,21 @@ pub struct DiskFailure {
     pub path: PathBuf,
     /// For want of space, which can pass.
     pub space: bool,
-    /// A write of nothing but zeros, as a log sets space aside.
-    pub zeros: bool,
-    /// A write to where a database has its header.
-    pub header: bool,
+    /// Of a write: what it was.
+    pub written: Option<Written>,
     /// A rename or a folder's sync: which file the name leads to after a power loss is open.
     pub unsettled: bool,
+}
+
+/// What was to be written, as far as a database makes a difference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// A copy of the header.
+    Header,
+    /// Nothing but zeros, as the log sets space aside.
+    Zeros,
+    /// Anything else.
+    Frames,
 }
 
 /// Every sealing of a history and its forks: the key it was made under, and what was sealed.
@@ -208,14 +217,7 @@ impl Watched {
                     _ => false,
                 };
                 let path = path.to_path_buf();
-                watch.failures.push(DiskFailure {
-                    operation,
-                    path,
-                    space,
-                    zeros: false,
-                    header: false,
-                    unsettled,
-                });
+                watch.failures.push(DiskFailure { operation, path, space, written: None, unsettled });
             }
         }
         result
@@ -328,8 +330,12 @@ impl File for WatchedFile {
         if written.is_err()
             && let Some(failure) = self.vfs.watch().failures.last_mut()
         {
-            failure.zeros = source.iter().all(|byte| *byte == 0);
-            failure.header = offset < LOG_START;
+            let zeros = source.iter().all(|byte| *byte == 0);
+            failure.written = Some(match offset {
+                0..LOG_START => Written::Header,
+                _ if zeros => Written::Zeros,
+                _ => Written::Frames,
+            });
         }
         written
     }

@@ -397,7 +397,7 @@ impl World {
         if result.is_err() && database.stats().background_error.is_none() {
             return fail("the background failed, and stats do not say so");
         }
-        if self.answer("the background", result)?.is_some() {
+        if self.answer_of_rewrite("the background", result)?.is_some() {
             self.tended();
         }
         Ok(())
@@ -421,13 +421,9 @@ impl World {
         let snapshot = self.setup.mode == Mode::Snapshot;
         let Some(database) = &self.database else { return Ok(()) };
         let result = if snapshot { database.compact() } else { database.checkpoint() };
-        // The folder's sync comes behind the rename: which file stands there is not known any more.
-        let unsettled = self.watched.is_unsettled();
-        if self.answer("maintenance", result)?.is_some() {
+        if self.answer_of_rewrite("maintenance", result)?.is_some() {
             self.must_not_be_stopped("maintenance")?;
             self.all_is_durable();
-        } else if snapshot && unsettled {
-            self.stop_writes();
         }
         Ok(())
     }
