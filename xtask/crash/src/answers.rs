@@ -58,7 +58,7 @@ impl World {
                 Operation::Sync if self.database.is_none() => self.handed = self.durable,
                 _ if self.database.is_none() => {}
                 Operation::Write if failure.space => {
-                    self.header_doubtful |= failure.written == Some(Written::Header)
+                    self.header_doubtful |= failure.written == Some(Written::Header);
                 }
                 Operation::Write | Operation::Sync | Operation::SetLen => self.stop_writes(),
                 _ => {}
