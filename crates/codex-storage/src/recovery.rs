@@ -247,13 +247,16 @@ pub(crate) fn settle(
     Ok(torn_file)
 }
 
-/// Rewrites the header copy that is not the chosen one.
+/// Rewrites the header copy that is not the chosen one, and before it the chosen one: whoever wrote that may have been
+/// killed, or met a failing sync, before it was durable, and a power loss must never find both torn.
 pub(crate) fn rewrite_stale_copy(file: &dyn File, path: &Path, opened: &Opened) -> Result<()> {
     let block = opened.header.encode(&*opened.seals.sealer);
-    let offset = ((1 - opened.copy) * BLOCK_LEN) as u64;
-    file.write_all_at(&block, offset)
-        .and_then(|()| file.sync())
-        .map_err(StorageError::io("rewrite a header copy of", path))
+    for copy in [opened.copy, 1 - opened.copy] {
+        file.write_all_at(&block, (copy * BLOCK_LEN) as u64)
+            .and_then(|()| file.sync())
+            .map_err(StorageError::io("rewrite a header copy of", path))?;
+    }
+    Ok(())
 }
 
 fn keep_torn(log: LogFile<'_>, vfs: &Arc<dyn Vfs>, torn: &Path, from: u64, to: u64) -> std::io::Result<()> {
