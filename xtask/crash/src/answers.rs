@@ -14,11 +14,25 @@ use crate::world::{End, PATH, Taken, World, fail};
 impl World {
     /// What a call has returned: `None` for an error that has a cause.
     pub(crate) fn answer<T, E: Told>(&mut self, what: &str, result: Result<T, E>) -> Taken<Option<T>> {
+        self.answer_but(what, result, is_best_effort)
+    }
+
+    /// As [`World::answer`], of closing: a rewrite or checkpoint that fails there before its rename stops nothing.
+    pub(crate) fn answer_of_closing(&mut self, result: Result<(), StorageError>) -> Taken<Option<()>> {
+        self.answer_but("closing", result, |failure| is_best_effort(failure) || is_of_temporary(failure))
+    }
+
+    fn answer_but<T, E: Told>(
+        &mut self,
+        what: &str,
+        result: Result<T, E>,
+        is_passed_over: impl Fn(&DiskFailure) -> bool,
+    ) -> Taken<Option<T>> {
         let failures = self.watched.take_failures();
         self.counts.errors += failures.len() as u64;
         self.note_failures(&failures);
         match result {
-            Ok(value) => match failures.iter().find(|failure| !is_best_effort(failure)) {
+            Ok(value) => match failures.iter().find(|failure| !is_passed_over(failure)) {
                 Some(failure) => fail(format!("{what} returned Ok although {failure:?}")),
                 None => Ok(Some(value)),
             },
@@ -110,6 +124,11 @@ fn is_best_effort(failure: &DiskFailure) -> bool {
     operation == Operation::Reserve
         || operation == Operation::Unlock
         || failure.space && failure.written == Some(Written::Zeros)
+}
+
+fn is_of_temporary(failure: &DiskFailure) -> bool {
+    let name = failure.path.file_name();
+    !failure.unsettled && name.is_some_and(|name| name.to_string_lossy().contains(".tmp-"))
 }
 
 pub(crate) fn is_unknown(error: &StorageError) -> bool {

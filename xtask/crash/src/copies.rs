@@ -69,18 +69,19 @@ impl World {
         let Some(choice) = number.checked_rem(sources.len() as u64) else { return Ok(()) };
         let (path, timeline) = sources[usize::try_from(choice).expect("an index")].clone();
         self.closed_cleanly = false;
-        self.other = Some(timeline);
+        self.others.push(timeline);
         let options = RestoreOptions { overwrite: true, vfs: self.vfs() };
         let result = codex_backup::restore(&path, Path::new(PATH), self.unlock().as_ref(), &options);
         let unsettled = self.watched.is_unsettled();
         if self.answer("restoring", result)?.is_some() {
-            self.timeline = self.other.take().unwrap_or_default();
+            self.timeline = self.others.pop().unwrap_or_default();
+            self.others.clear();
             self.unknown.clear();
             self.created = true;
             self.all_is_durable();
             self.closed_cleanly = true;
         } else if !unsettled {
-            self.other = None;
+            self.others.pop();
         }
         Ok(())
     }
@@ -93,7 +94,7 @@ impl World {
             database: None,
             timeline: self.timeline.clone(),
             unknown: self.unknown.clone(),
-            other: self.other.clone(),
+            others: self.others.clone(),
             views: Vec::new(),
             copies: Vec::new(),
             copying: None,

@@ -4,10 +4,10 @@
 //! - [`Timeline`]: the state behind each commit that was acknowledged, and whose loss was not seen;
 //! - `durable`: no power loss may cost commits up to here; `handed`: no end of the process may;
 //! - `unknown`: the group whose error said that its outcome is unknown: there whole or not at all;
-//! - `other`: what an interrupted restore may have put in the database's place.
+//! - `others`: what interrupted restores may have put in the database's place.
 //!
 //! And so, of an opening after a crash: the state is that of `timeline` after exactly n commits, n at least
-//! `handed` (a power loss makes that `durable`), or with `unknown` behind the last, or it is `other` whole.
+//! `handed` (a power loss makes that `durable`), or with `unknown` behind the last, or it is one of `others` whole.
 //! An error that is returned has a cause on the disk, and an error of the disk is returned by the call that met it.
 
 use std::path::{Path, PathBuf};
@@ -104,7 +104,7 @@ pub struct World {
     pub(crate) durable: u64,
     pub(crate) handed: u64,
     pub(crate) unknown: Vec<State>,
-    pub(crate) other: Option<Timeline>,
+    pub(crate) others: Vec<Timeline>,
     /// The database was closed without an error and not opened since.
     pub(crate) closed_cleanly: bool,
     /// A write or sync failed so that the database must refuse further writes.
@@ -143,7 +143,7 @@ impl World {
             durable: 0,
             handed: 0,
             unknown: Vec::new(),
-            other: None,
+            others: Vec::new(),
             closed_cleanly: false,
             stopped: false,
             header_doubtful: false,
@@ -306,8 +306,8 @@ impl World {
         Ok(true)
     }
 
-    /// Which state a view shows: the commit, and whether it is the other timeline's.
-    pub(crate) fn which(&self, view: &View) -> Taken<(u64, bool)> {
+    /// Which state a view shows: the commit, and which of the other timelines it is of, if not of the expected one.
+    pub(crate) fn which(&self, view: &View) -> Taken<(u64, Option<usize>)> {
         let found = view.sequence().0;
         let last = self.timeline.last();
         let main = if found > last {
@@ -318,10 +318,11 @@ impl World {
             state.map(|state| state.compare(view))
         };
         if let Some(Ok(())) = main {
-            return Ok((found, false));
+            return Ok((found, None));
         }
-        if self.other.as_ref().is_some_and(|other| other.compare(view).is_ok()) {
-            return Ok((found, true));
+        let other = self.others.iter().position(|other| other.compare(view).is_ok());
+        if other.is_some() {
+            return Ok((found, other));
         }
         let range = match self.unknown.len() {
             0 => format!("{} to {last}", self.handed),
@@ -333,16 +334,16 @@ impl World {
 
     /// Judges what an opening for writing shows, and goes on from there: all of it is durable.
     pub(crate) fn take_found(&mut self, database: &Database) -> Taken {
-        let (found, is_other) = self.which(&database.view())?;
-        if is_other {
-            self.timeline = self.other.take().unwrap_or_default();
+        let (found, other) = self.which(&database.view())?;
+        if let Some(other) = other {
+            self.timeline = self.others.swap_remove(other);
         } else if found <= self.timeline.last() {
             self.timeline.truncate(found);
         } else {
             self.unknown.drain(..).for_each(|state| self.timeline.push(state));
         }
         self.unknown.clear();
-        self.other = None;
+        self.others.clear();
         self.created = true;
         self.stopped = false;
         self.header_doubtful = false;
@@ -357,7 +358,7 @@ impl World {
         let again = database.close();
         let refused = database.commit(batch(&[Change::Clear]));
         let was_stopped = self.stopped;
-        let closed = self.answer("closing", result);
+        let closed = self.answer_of_closing(result);
         self.database = None;
         if closed?.is_some() {
             if was_stopped {
