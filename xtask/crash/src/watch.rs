@@ -209,6 +209,10 @@ impl Watched {
                 let space = error.kind() == io::ErrorKind::StorageFull;
                 let unsettled = match operation {
                     Operation::SyncDirectory => true,
+                    // Whether the rename before it took place is what was asked.
+                    Operation::Kind => {
+                        watch.failures.last().is_some_and(|last| last.operation == Operation::Rename)
+                    }
                     // It has failed and yet taken place.
                     Operation::Rename => {
                         let from = watch.names.get(path).map_or(path, PathBuf::as_path);
