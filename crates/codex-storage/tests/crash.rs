@@ -362,6 +362,27 @@ fn a_power_loss_in_the_opening_behind_a_kill_finds_a_whole_header_copy() {
 }
 
 #[test]
+fn the_header_copies_take_turns_in_being_written_first() {
+    // A copy whose sync failed may be torn on disk and read as written. It was the second, so it is the first next time,
+    // and the other stays whole until it is durable.
+    let disk = folder();
+    let mut firsts = Vec::new();
+    for number in 0..4_u8 {
+        let database = open(&disk, Mode::Snapshot, Durability::Sync).expect("it opens");
+        set(&database, &[b'k', number]).expect("nothing fails");
+        let before = disk.log().len();
+        database.close().expect("nothing fails");
+        let log = disk.log().split_off(before);
+        let offset = log.iter().map(ToString::to_string).find_map(|line| {
+            let (_, range) = line.split_once(" at ").filter(|(call, _)| call.contains("Write"))?;
+            range.strip_suffix(", 4096 bytes").map(ToOwned::to_owned)
+        });
+        firsts.push(offset.expect("closing writes the header"));
+    }
+    assert_eq!(firsts, ["0", "4096", "0", "4096"]);
+}
+
+#[test]
 fn a_rewrite_whose_rename_took_place_and_reports_an_error_stops_writes() {
     let disk = folder();
     let database = open(&disk, Mode::Snapshot, Durability::Sync).expect("a new database");

@@ -58,9 +58,6 @@ pub(crate) struct Log {
     unsealed: Unsealed,
     /// [`Durability::Buffered`]: a sealed frame that found no space, and the place behind it.
     unwritten: Option<(Vec<u8>, Position)>,
-    /// A header copy that may be torn, because there was no space to write it: the other is whole, so that
-    /// this one is written first when there is.
-    torn_copy: Option<u64>,
     /// Why nothing is written any more.
     stopped: Option<Arc<StorageError>>,
     /// Memory for the next frame.
@@ -107,7 +104,6 @@ impl Log {
             unsynced_groups: 0,
             unsealed: Unsealed::default(),
             unwritten: None,
-            torn_copy: None,
             stopped: None,
             buffer: Vec::new(),
             counters: LogCounters::default(),
@@ -231,32 +227,26 @@ impl Log {
     }
 
     /// Records in the header that the log is durable up to its end.
+    ///
+    /// The copies take turns in being the first: what failed to be written last time, and may be torn on disk although
+    /// it reads as written, is written before the other, which is whole.
     pub(crate) fn write_floor(&mut self) -> Result<()> {
         self.sync_written()?;
         let mut header = self.header.clone();
         header.floor = self.end.floor();
         header.generation += 1;
         let block = header.encode(&*self.seals.sealer);
-        let order = if self.torn_copy == Some(1) { [1, 0] } else { [0, 1] };
-        for copy in order {
-            let action = "write the header of";
-            if let Err(error) = self.file.write_all_at(&block, copy * BLOCK_LEN as u64) {
-                let error = StorageError::io(action, &self.path)(error);
-                if !error.is_out_of_space() {
-                    return Err(self.stop(error));
-                }
-                self.torn_copy = Some(copy);
-                if copy == order[1] {
-                    self.header = header;
-                }
-                return Err(error);
+        let first = header.generation % 2;
+        for copy in [first, 1 - first] {
+            let io = || StorageError::io("write the header of", &self.path);
+            if let Err(error) = self.file.write_all_at(&block, copy * BLOCK_LEN as u64).map_err(io()) {
+                return Err(if error.is_out_of_space() { error } else { self.stop(error) });
             }
-            if let Err(error) = self.file.sync() {
-                return Err(self.stop(StorageError::io(action, &self.path)(error)));
+            if let Err(error) = self.file.sync().map_err(io()) {
+                return Err(self.stop(error));
             }
-            self.torn_copy = None;
+            self.header = header.clone();
         }
-        self.header = header;
         Ok(())
     }
 
