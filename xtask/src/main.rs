@@ -3,6 +3,7 @@
 //! Each check can also be called alone, so that a failure is repeated without the steps before it.
 #![expect(clippy::print_stdout, reason = "a command that reports its progress")]
 
+mod bench;
 mod ci;
 mod crash;
 mod examples;
@@ -33,7 +34,9 @@ Usage: cargo xtask COMMAND
              mutation testing of the cryptography and the core, with cargo-mutants
   tidy       the architecture's invariants, checked over the sources
   examples   every example of every crate
-  readme     the README's commands, tests left out, as on a fresh checkout";
+  readme     the README's commands, tests left out, as on a fresh checkout
+  bench peers [OPTIONS]
+             us beside other databases and the machine's limits; `--help` lists its options";
 
 fn main() -> ExitCode {
     match run() {
@@ -57,6 +60,7 @@ fn run() -> Result<()> {
         ["tidy"] => tidy::run(&Workspace::find()?),
         ["examples"] => examples::run(&Workspace::find()?),
         ["readme"] => readme::run(&Workspace::find()?),
+        ["bench", "peers", ref options @ ..] => step::run(&mut bench::peers(&Workspace::find()?, options)),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             Ok(())
