@@ -26,6 +26,12 @@ fn checks(workspace: &Workspace, steps: &mut Steps) -> Result<Vec<String>> {
         let lints = ["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"];
         step::run(&mut step::cargo(workspace, &lints))
     })?;
+    // The peers of the benches are behind a feature, so that the steps before and after do not build them.
+    steps.run("peers", || {
+        let lints =
+            ["clippy", "--package", "codex-benches", "--features", "peers", "--", "--deny", "warnings"];
+        step::run(&mut step::cargo(workspace, &lints))
+    })?;
     let mut summaries = steps.run("tests", || step::run_tests(&mut readme::tests(workspace)?))?;
     summaries.extend(steps.run("loom", || step::run_tests(&mut loom::command(workspace)))?);
     steps.run("fuzz", || fuzz::share(workspace))?;
