@@ -68,7 +68,9 @@ impl World {
         let sources: Vec<_> = self.copies.iter().chain(&self.rotation).collect();
         let Some(choice) = number.checked_rem(sources.len() as u64) else { return Ok(()) };
         let (path, timeline) = sources[usize::try_from(choice).expect("an index")].clone();
+        // Until it is opened again, either file may stand there.
         self.closed_cleanly = false;
+        self.protected = None;
         self.others.push(timeline);
         let options = RestoreOptions { overwrite: true, vfs: self.vfs() };
         let result = codex_backup::restore(&path, Path::new(PATH), self.unlock().as_ref(), &options);
