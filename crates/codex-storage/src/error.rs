@@ -144,7 +144,7 @@ pub enum StorageError {
         /// What the system says.
         source: io::Error,
     },
-    /// A sync failed: whether this commit is on disk shows when the database is opened again.
+    /// A write or sync failed: whether this commit is on disk shows when the database is opened again.
     #[error("the commit could not be made durable; after reopening it is there whole or not at all")]
     OutcomeUnknown {
         /// What failed.

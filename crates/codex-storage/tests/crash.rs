@@ -422,6 +422,18 @@ fn a_commit_whose_error_does_not_say_unknown_is_not_on_disk() {
 }
 
 #[test]
+fn a_commit_whose_write_fails_without_being_cut_off_says_that_its_outcome_is_unknown() {
+    // All of it may have got there, or all but bytes that the file held already.
+    let disk = folder();
+    let database = open(&disk, Mode::Ledger, Durability::Sync).expect("a new database");
+    set(&database, b"first").expect("nothing fails");
+    disk.fail_next(Operation::Write, 0, Fault::Midway(DiskError::Io));
+    let Err(StorageError::Shared(error)) = set(&database, b"second") else { panic!("the write fails") };
+    assert!(matches!(*error, StorageError::OutcomeUnknown { .. }), "{error:?}");
+    assert!(!database.has(b"second"), "never visible now");
+}
+
+#[test]
 fn a_machine_that_is_off_says_so_and_is_no_damage() {
     let disk = folder();
     disk.stop_at(0);

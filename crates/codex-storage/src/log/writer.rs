@@ -342,7 +342,15 @@ impl Log {
                 self.counters.groups += 1;
                 Ok(mem::replace(&mut self.end, end))
             }
-            Err(error) => Err(self.recover(error)),
+            Err(error) => {
+                let error = self.recover(error);
+                // Without a cut, all of the group may have got to the disk before the error came.
+                Err(if self.is_stopped() {
+                    StorageError::OutcomeUnknown { source: Arc::new(error) }
+                } else {
+                    error
+                })
+            }
         }
     }
 
