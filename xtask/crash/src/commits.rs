@@ -57,8 +57,9 @@ impl World {
         for (result, commit) in results {
             let state = unknown.last().copied().unwrap_or_else(|| self.timeline.state());
             match result {
+                // What is unknown is not visible, so it does not count for who comes later.
                 Ok(outcome) => {
-                    let expected = expect(commit, &start, state);
+                    let expected = expect(commit, &start, self.timeline.state());
                     self.judge(&outcome, expected)?;
                 }
                 Err(error) => {
