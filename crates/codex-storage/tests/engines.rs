@@ -9,14 +9,18 @@ use codex_crypto::{EncryptionKey, Unlock};
 use codex_storage::sync::Arc;
 use codex_storage::vfs::Vfs;
 use codex_storage::vfs::sim::{DiskError, Fault, Operation, SimVfs};
-use codex_storage::{Batch, Damage, Database, Durability, Mode, OpenOptions, Result, StorageError};
+use codex_storage::{
+    Background, Batch, Damage, Database, Durability, Mode, OpenOptions, Result, StorageError,
+};
 
 const PATH: &str = "/folder/app.db";
 const CHECKPOINT: &str = "/folder/app.db.ckpt";
 
 fn open_with(disk: &SimVfs, mode: Mode, durability: Durability) -> Result<Database> {
     let vfs = Arc::new(disk.clone());
-    let options = OpenOptions { vfs, durability, mode: Some(mode), ..OpenOptions::default() };
+    // Nothing is rewritten but when a test asks for it.
+    let background = Background::Caller;
+    let options = OpenOptions { vfs, durability, background, mode: Some(mode), ..OpenOptions::default() };
     options.open(Path::new(PATH), Some(&Unlock::from(EncryptionKey::from_bytes([7; 32]))))
 }
 
