@@ -195,9 +195,6 @@ pub enum Damage {
     /// A header field has a value that no program of this version writes.
     #[error("the header holds an impossible {0}")]
     HeaderField(&'static str),
-    /// A key slot is malformed.
-    #[error("a key slot of the header is malformed")]
-    KeySlot(#[source] KeyError),
     /// Acknowledged frames are missing or damaged.
     #[error("a frame that had been acknowledged is missing or damaged")]
     AcknowledgedFrame,
