@@ -17,7 +17,7 @@ mod value;
 mod view;
 
 pub use codex_crypto::{EncryptionKey, Unlock};
-pub use codex_storage::{Durability, Mode};
+pub use codex_storage::{Durability, Mode, Point};
 
 pub use backup::{Backup, RestoreOptions, restore};
 pub use batch::Batch;
