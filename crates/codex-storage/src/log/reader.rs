@@ -77,9 +77,9 @@ impl<'a> FrameReader<'a> {
         Ok(Some(&mut self.chunk[start..start + len]))
     }
 
-    /// The largest piece from `offset` on that is at hand, at least one byte; `None` at the end.
-    pub(crate) fn some_bytes(&mut self, offset: u64) -> std::io::Result<Option<&[u8]>> {
-        if self.bytes(offset, 1)?.is_none() {
+    /// The largest piece from `offset` on that is at hand, at least `len` bytes; `None` if fewer are left.
+    pub(crate) fn piece(&mut self, offset: u64, len: usize) -> std::io::Result<Option<&[u8]>> {
+        if self.bytes(offset, len)?.is_none() {
             return Ok(None);
         }
         let start = usize::try_from(offset - self.chunk_offset).expect("within the chunk");
@@ -89,3 +89,41 @@ impl<'a> FrameReader<'a> {
 
 /// Twice the largest frame, so that a frame at the end of a chunk costs no second read of the whole.
 const CHUNK_LEN: usize = 4 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use std::path::Path;
+
+    use crate::sync::Arc;
+    use crate::vfs::sim::SimVfs;
+    use crate::vfs::{Access, Vfs};
+
+    fn file(bytes: &[u8]) -> Arc<dyn File> {
+        let disk = SimVfs::new(1);
+        disk.write_file("/file", bytes).expect("a new file");
+        disk.open(Path::new("/file"), Access::Read).expect("it is there")
+    }
+
+    #[test]
+    fn bytes_are_given_up_to_the_limit_and_backwards_too() {
+        let file = file(b"0123456789");
+        let mut reader = FrameReader::new(&*file, 8);
+        assert_eq!(reader.bytes(4, 4).expect("it reads").as_deref(), Some(&b"4567"[..]));
+        assert_eq!(reader.bytes(1, 3).expect("it reads").as_deref(), Some(&b"123"[..]), "backwards");
+        assert_eq!(reader.bytes(5, 4).expect("it reads"), None, "beyond the limit");
+        assert_eq!(reader.bytes(9, 1).expect("it reads"), None, "behind the limit");
+        assert_eq!(reader.piece(6, 1).expect("it reads"), Some(&b"67"[..]));
+        assert_eq!(reader.piece(6, 3).expect("it reads"), None);
+    }
+
+    #[test]
+    fn a_file_shorter_than_the_limit_ends_where_it_ends() {
+        let file = file(b"0123");
+        let mut reader = FrameReader::new(&*file, 100);
+        assert_eq!(reader.bytes(1, 4).expect("it reads"), None);
+        let mut reader = FrameReader::new(&*file, 100);
+        assert_eq!(reader.bytes(1, 3).expect("it reads").as_deref(), Some(&b"123"[..]), "its last bytes");
+    }
+}

@@ -43,11 +43,10 @@ impl<'a> ClaimSearch<'a> {
     ) -> Result<Claim> {
         let io = || StorageError::io("read", self.path);
         let mut offset = from;
-        while let Some(bytes) = self.reader.some_bytes(offset).map_err(io())? {
+        while let Some(bytes) = self.reader.piece(offset, MAGIC.len()).map_err(io())? {
             let Some(next) = find_magic(bytes) else {
-                // The magic may lie across the border of two pieces.
-                let kept = (MAGIC.len() - 1).min(bytes.len() - 1);
-                offset += (bytes.len() - kept) as u64;
+                // The magic may lie across the border of this piece and the next.
+                offset += (bytes.len() - (MAGIC.len() - 1)) as u64;
                 continue;
             };
             offset += next as u64;
@@ -78,3 +77,52 @@ fn find_magic(bytes: &[u8]) -> Option<usize> {
 
 /// The longest tag that follows a payload, in bytes: that of a plaintext frame.
 const TAG_LEN_MAX: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use crate::sync::Arc;
+    use crate::vfs::sim::SimVfs;
+    use crate::vfs::{Access, Vfs};
+
+    const PATH: &str = "/file";
+
+    fn file(bytes: &[u8]) -> Arc<dyn File> {
+        let disk = SimVfs::new(1);
+        disk.write_file(PATH, bytes).expect("a new file");
+        disk.open(Path::new(PATH), Access::Read).expect("it is there")
+    }
+
+    #[test]
+    fn a_claim_is_found_wherever_it_lies_across_what_is_read_at_once() {
+        // The reader reads ahead in pieces of 4 MiB.
+        for before in (0..=FrameHeader::LEN).chain([4 << 10]) {
+            let at = (4 << 20) - before;
+            let mut bytes = vec![0; at + 2 * FrameHeader::LEN];
+            bytes[at..at + MAGIC.len()].copy_from_slice(&MAGIC);
+            let file = file(&bytes);
+            let mut search = ClaimSearch::new(&*file, Path::new(PATH), 0, bytes.len() as u64);
+            assert_eq!(search.next(0, |_, _| Some(0)).expect("it reads"), Claim::At(at as u64), "{before}");
+            assert_eq!(search.next(at as u64 + 1, |_, _| Some(0)).expect("it reads"), Claim::None);
+        }
+    }
+
+    #[test]
+    fn claims_are_followed_until_they_cost_more_than_an_honest_file_could() {
+        let bytes = MAGIC.repeat(100_000);
+        let len = bytes.len() as u64;
+        let file = file(&bytes);
+        let mut search = ClaimSearch::new(&*file, Path::new(PATH), 0, len);
+        let (mut offset, mut claims) = (0, 0);
+        let end = loop {
+            match search.next(offset, |_, _| Some(0)).expect("it reads") {
+                Claim::At(at) => (offset, claims) = (at + 1, claims + 1),
+                end => break end,
+            }
+        };
+        assert!(matches!(end, Claim::TooMany(_)), "{end:?}");
+        // Four times the bytes and 4 MiB, at the length of the shortest frame each.
+        assert_eq!(claims, (4 * len + (4 << 20)) / 160);
+    }
+}
