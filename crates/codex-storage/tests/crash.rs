@@ -288,6 +288,25 @@ fn after_a_failed_sync_nothing_is_written_until_the_database_is_opened_again() {
     }
 }
 
+#[test]
+fn what_an_opening_believes_although_its_sync_had_failed_is_written_again() {
+    for mode in [Mode::Snapshot, Mode::Ledger] {
+        let disk = folder();
+        let database = open(&disk, mode, DURABILITIES[1]).expect("a new database");
+        set(&database, b"before").expect("nothing fails");
+        // The system drops these bytes, and takes them for clean.
+        disk.fail_next(Operation::Sync, 0, Fault::Before(DiskError::Io));
+        database.flush().expect_err("the sync fails");
+        let disk = disk.process_crash();
+        let database = open(&disk, mode, Durability::Sync).expect("it opens");
+        assert!(database.has(b"before"), "the system still has it");
+        for seed in 0..8 {
+            let database = open(&disk.snapshot().crash(seed), mode, Durability::Sync).expect("it opens");
+            assert!(database.has(b"before"), "{mode}, seed {seed}: it had been shown");
+        }
+    }
+}
+
 fn set(database: &Database, key: &[u8]) -> Result<()> {
     let mut batch = Batch::new();
     batch.set(key, &[b"1"]).expect("within bounds");

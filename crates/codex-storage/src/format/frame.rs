@@ -175,3 +175,36 @@ pub fn open<'a>(
 ) -> Result<&'a mut [u8], OpenError> {
     sealer.open(header.kind.purpose(), &header.salt, encoded, sealed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: DatabaseId = DatabaseId::from_bytes([1; 16]);
+
+    #[test]
+    fn flags_and_reserved_bytes_of_other_versions_are_refused() {
+        let header = FrameHeader {
+            kind: Kind::Commit,
+            begins: true,
+            ends: true,
+            offset: 8192,
+            first_sequence: SequenceNumber(1),
+            commit_count: 1,
+            payload_len: 0,
+            time_ns: 0,
+            durable: 8192,
+            previous_leaf: Digest::ZERO,
+            salt: Salt::from_bytes([0; Salt::LEN]),
+        };
+        let encoded = header.encode(ID);
+        assert_eq!(FrameHeader::decode(&encoded, 8192, ID), Some(header));
+        for (place, value) in [(5, 4), (6, 1), (7, 1)] {
+            let mut other = encoded;
+            other[place] = value;
+            let sum = checksum(&other, ID);
+            other[CHECKSUM..].copy_from_slice(&sum);
+            assert_eq!(FrameHeader::decode(&other, 8192, ID), None, "byte {place}");
+        }
+    }
+}

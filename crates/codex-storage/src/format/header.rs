@@ -207,3 +207,31 @@ pub fn choose(blocks: &[Block; 2]) -> Result<Choice, NoChoice> {
         [Err(_), Err(_)] => Err(NoChoice::Damaged(Damage::NoHeader)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use codex_crypto::PlaintextSealer;
+
+    #[test]
+    fn a_header_is_read_as_it_was_written_with_every_slot_and_the_largest_numbers() {
+        let id = DatabaseId::from_bytes([1; 16]);
+        let header = Header {
+            generation: GENERATION_MAX,
+            mode: Mode::Ledger,
+            suite: Suite::Aes256Gcm,
+            id,
+            floor: Floor { offset: LOG_START, size: 3, root: Digest::from_bytes([2; 32]) },
+            predecessor_root: Digest::from_bytes([3; 32]),
+            base_sequence: SequenceNumber::MAX,
+            slots: [1, 2, 3, 4, 5, 6, 7, 8].map(|byte| [byte; KeySlot::LEN]),
+        };
+        let sealer = PlaintextSealer::new(id);
+        assert_eq!(Header::decode(&header.encode(&sealer)).as_ref(), Ok(&header));
+        let beyond = Header { generation: GENERATION_MAX + 1, ..header.clone() };
+        assert_eq!(Header::decode(&beyond.encode(&sealer)), Err(Unreadable::Field("generation")));
+        let beyond = Header { base_sequence: SequenceNumber(SequenceNumber::MAX.0 + 1), ..header };
+        assert_eq!(Header::decode(&beyond.encode(&sealer)), Err(Unreadable::Field("base sequence")));
+    }
+}

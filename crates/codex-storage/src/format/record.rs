@@ -98,6 +98,15 @@ mod tests {
     use super::*;
     use crate::batch::Batch;
 
+    #[test]
+    fn the_longest_value_is_accepted_and_one_byte_more_refused() {
+        // Never touched, so never in memory.
+        let bytes = vec![0; VALUE_LEN_MAX + 3];
+        let set = |len: usize| RecordBytes::Set { key_len: 2, record: &bytes[..len] };
+        assert_eq!(check(set(VALUE_LEN_MAX + 2)), Ok(()));
+        assert_eq!(check(set(VALUE_LEN_MAX + 3)), Err(Malformed));
+    }
+
     fn encoded(batch: &Batch) -> Vec<u8> {
         let mut bytes = Vec::new();
         write_commit(batch.operations().iter(), &mut bytes).unwrap();

@@ -200,3 +200,88 @@ pub(crate) fn acknowledged_beyond(log: LogFile<'_>, whole: &Position, from: u64,
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use codex_crypto::{DatabaseId, Salt, Suite};
+
+    use crate::format::header::{LOG_START, SLOT_COUNT};
+
+    /// A frame that begins and ends a group, at the start of a log.
+    fn frame(kind: Kind, first_sequence: u64, commit_count: u32) -> FrameHeader {
+        FrameHeader {
+            kind,
+            begins: true,
+            ends: true,
+            offset: LOG_START,
+            first_sequence: SequenceNumber(first_sequence),
+            commit_count,
+            payload_len: 0,
+            time_ns: 0,
+            durable: LOG_START,
+            previous_leaf: Digest::ZERO,
+            salt: Salt::from_bytes([0; Salt::LEN]),
+        }
+    }
+
+    fn header(mode: Mode, base_sequence: u64) -> Header {
+        Header {
+            generation: 1,
+            mode,
+            suite: Suite::Plaintext,
+            id: DatabaseId::from_bytes([1; 16]),
+            floor: Floor { offset: LOG_START, size: 0, root: Digest::ZERO },
+            predecessor_root: Digest::ZERO,
+            base_sequence: SequenceNumber(base_sequence),
+            slots: [[0; codex_crypto::KeySlot::LEN]; SLOT_COUNT],
+        }
+    }
+
+    fn fits(frame: &FrameHeader, header: &Header, last: u64) -> bool {
+        let mut end = Position::start(header);
+        end.sequence = SequenceNumber(last);
+        let scanned = Scanned { end, stop: LOG_START, durable: 0, frames: 0, commits: 0 };
+        continues(frame, &OpenGroup::default(), &scanned, header)
+    }
+
+    #[test]
+    fn commits_go_on_with_the_next_sequence_number_and_nothing_else() {
+        let header = header(Mode::Ledger, 0);
+        assert!(fits(&frame(Kind::Commit, 8, 1), &header, 7));
+        assert!(!fits(&frame(Kind::Commit, 7, 1), &header, 7), "a number again");
+        assert!(!fits(&frame(Kind::Commit, 9, 1), &header, 7), "a number left out");
+        assert!(!fits(&frame(Kind::Commit, 8, 0), &header, 7), "a group without commits");
+        let middle = FrameHeader { begins: false, ..frame(Kind::Commit, 8, 1) };
+        assert!(!fits(&middle, &header, 7), "the middle of a group without its start");
+        assert!(!fits(&frame(Kind::Checkpoint, 7, 0), &header, 7), "a checkpoint's frame in a log");
+    }
+
+    #[test]
+    fn base_frames_stand_before_the_first_commit_of_a_rewritten_file() {
+        let snapshot = header(Mode::Snapshot, 7);
+        assert!(fits(&frame(Kind::Base, 7, 0), &snapshot, 7));
+        assert!(!fits(&frame(Kind::Base, 7, 0), &header(Mode::Ledger, 7), 7), "in a ledger");
+        assert!(!fits(&frame(Kind::Base, 7, 1), &snapshot, 7), "with commits");
+        assert!(!fits(&frame(Kind::Base, 6, 0), &snapshot, 7), "of an older state");
+        assert!(!fits(&frame(Kind::Base, 7, 0), &snapshot, 8), "behind a commit");
+    }
+
+    #[test]
+    fn a_group_goes_on_with_its_own_frames_only() {
+        let first = FrameHeader { ends: false, ..frame(Kind::Commit, 3, 2) };
+        let group = OpenGroup { first: Some(first.clone()), ..OpenGroup::default() };
+        let next = FrameHeader { begins: false, ..first };
+        assert!(group.goes_on_with(&next));
+        assert!(!OpenGroup::default().goes_on_with(&next), "no group is open");
+        for stranger in [
+            FrameHeader { begins: true, ..next.clone() },
+            FrameHeader { kind: Kind::Base, ..next.clone() },
+            FrameHeader { first_sequence: SequenceNumber(4), ..next.clone() },
+            FrameHeader { commit_count: 3, ..next },
+        ] {
+            assert!(!group.goes_on_with(&stranger), "{stranger:?}");
+        }
+    }
+}
