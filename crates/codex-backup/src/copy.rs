@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use codex_storage::vfs::replace::{Existing, Replacement};
+use codex_storage::vfs::replace::{Existing, Replacement, SteppedWriter};
 use codex_storage::vfs::{File, Vfs};
 use codex_storage::{Prefix, StorageError};
 
@@ -70,7 +70,7 @@ pub(crate) fn write_copy(
 ) -> Result<Replacement, BackupError> {
     let write = |action| BackupError::write(action, target);
     let replacement = Replacement::create(vfs, target).map_err(write("create"))?;
-    let file = replacement.file();
+    let mut file = SteppedWriter::new(replacement.file().clone());
     let len = source.len();
     let mut piece = vec![0; usize::try_from(len).unwrap_or(usize::MAX).min(PIECE_LEN)];
     let mut offset = 0;
@@ -82,6 +82,7 @@ pub(crate) fn write_copy(
         file.write_all_at(&piece[..part], offset).map_err(write("write"))?;
         offset += part as u64;
     }
+    let file = replacement.file();
     file.sync().map_err(write("sync"))?;
     source
         .verify(&**file, replacement.path())

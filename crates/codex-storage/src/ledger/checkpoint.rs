@@ -21,7 +21,7 @@ use crate::log::{Position, Seals};
 use crate::record::Record;
 use crate::snapshot::write_state;
 use crate::sync::Arc;
-use crate::vfs::replace::{Existing, Replacement};
+use crate::vfs::replace::{Existing, Replacement, SteppedWriter};
 use crate::vfs::{File, Vfs};
 use crate::view::View;
 
@@ -51,7 +51,7 @@ impl Maintenance for CheckpointJob {
         let Some(manifest) = encode_manifest(&self.covers, self.view.totals().records) else { return Ok(()) };
         let io = |action| StorageError::io(action, &path);
         let replacement = Replacement::create(&self.vfs, &path).map_err(io("write"))?;
-        let file = replacement.file().clone();
+        let mut file = SteppedWriter::new(replacement.file().clone());
         let mut emit = |frame: &[u8], offset| {
             host.check_wanted()?;
             file.write_all_at(frame, offset).map_err(StorageError::io("write", &path))

@@ -23,7 +23,7 @@ use crate::log::seal::{GroupInfo, GroupSealer};
 use crate::log::writer::{Log, LogParts};
 use crate::log::{Durability, Position, Seals};
 use crate::sync::Arc;
-use crate::vfs::replace::{Existing, Replacement, is_unsettled};
+use crate::vfs::replace::{Existing, Replacement, SteppedWriter, is_unsettled};
 use crate::vfs::{File, Lock, Vfs};
 use crate::view::View;
 
@@ -77,7 +77,7 @@ impl Maintenance for Rewrite {
             return Err(StorageError::Locked { path: replacement.path().to_path_buf() });
         }
         let mut copy = Copy {
-            file: replacement.file().clone(),
+            file: SteppedWriter::new(replacement.file().clone()),
             path: replacement.path().to_path_buf(),
             seals: &self.seals,
             end: Position::start(&self.header),
@@ -103,7 +103,7 @@ impl Maintenance for Rewrite {
             copy.catch_up(to, host)?;
         }
         // Synced once here, so that the sync under the I/O lock has little left to do.
-        copy.file.sync().map_err(io("sync the new file beside"))?;
+        copy.file.file().sync().map_err(io("sync the new file beside"))?;
         let mut replacement = Some(replacement);
         host.with_engine(&mut |engine| {
             let log = engine.log_mut();
@@ -147,7 +147,7 @@ impl Maintenance for Rewrite {
 
 /// The new file as far as it is written.
 struct Copy<'a> {
-    file: Arc<dyn File>,
+    file: SteppedWriter,
     path: PathBuf,
     seals: &'a Seals,
     end: Position,

@@ -78,6 +78,43 @@ impl Replacement {
     }
 }
 
+/// Writes a long file in short steps, each synced before the next. One sync of all of it would keep the disk busy for
+/// as long as that takes, and every commit with it.
+#[derive(Debug)]
+pub struct SteppedWriter {
+    file: Arc<dyn File>,
+    unsynced: usize,
+}
+
+impl SteppedWriter {
+    /// A writer of `file`, which it leaves unsynced for less than a step.
+    #[must_use]
+    pub fn new(file: Arc<dyn File>) -> Self {
+        Self { file, unsynced: 0 }
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn file(&self) -> &Arc<dyn File> {
+        &self.file
+    }
+
+    /// Writes all of `bytes` at `offset`.
+    pub fn write_all_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let mut offset = offset;
+        for part in bytes.chunks(STEP_LEN) {
+            self.file.write_all_at(part, offset)?;
+            offset += part.len() as u64;
+            self.unsynced += part.len();
+            if self.unsynced >= STEP_LEN {
+                self.file.sync()?;
+                self.unsynced = 0;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// What [`Replacement::persist`] does with a file that has the target's name already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Existing {
@@ -160,3 +197,5 @@ fn is_random_part(text: &[u8]) -> bool {
 }
 
 const RANDOM_LEN: usize = 8;
+/// The most that a commit finds in front of it on the disk, in bytes: what a disk writes in about the time of a sync.
+const STEP_LEN: usize = 128 << 10;
