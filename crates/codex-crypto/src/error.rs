@@ -131,3 +131,103 @@ pub enum FrontierError {
         got: usize,
     },
 }
+
+/// Why a proof shows nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProofError {
+    /// There is no such leaf in a tree of this size.
+    #[error("a log of {size} frames has no frame {index}")]
+    IndexOutside {
+        /// The leaf that the proof names.
+        index: u64,
+        /// The size that the proof names.
+        size: u64,
+    },
+    /// The older tree is said to be the larger one.
+    #[error("a log of {from} frames is not the beginning of one of {to}")]
+    Backwards {
+        /// The older size.
+        from: u64,
+        /// The newer size.
+        to: u64,
+    },
+    /// A part of the proof is missing, or it is one for a smaller tree.
+    #[error("the proof has too few hashes for a log of {size} frames")]
+    TooFewHashes {
+        /// The size that the proof names.
+        size: u64,
+    },
+    /// Something was added to the proof, or it is one for a larger tree.
+    #[error("the proof has too many hashes for a log of {size} frames")]
+    TooManyHashes {
+        /// The size that the proof names.
+        size: u64,
+    },
+    /// The hashes lead from the leaf to another root.
+    #[error("the proof does not lead from the frame to the head")]
+    NotIncluded,
+    /// The hashes do not give the older root.
+    #[error("the proof does not agree with the older head")]
+    OlderRoot,
+    /// The hashes give the older root, and not the newer.
+    #[error("the proof does not lead from the older head to the newer one")]
+    NewerRoot,
+}
+
+/// Why a text is no signed note, or is not signed by a key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoteError {
+    /// The form of the text is not that of a note.
+    #[error("the text is not a signed note: {what} is not as it must be")]
+    Malformed {
+        /// Which part of it.
+        what: &'static str,
+    },
+    /// Longer, or with more signatures, than any note is.
+    #[error("the text is longer than any note")]
+    TooLong,
+    /// The text is not a key that checks signatures.
+    #[error("the text is not a public key of signed notes")]
+    VerifyingKey,
+    /// There is no signature of this key.
+    #[error("{key} has not signed it")]
+    NotSigned {
+        /// Name and id of the key.
+        key: String,
+    },
+    /// There is a signature that names this key, and it is not of this text.
+    #[error("the signature of {key} is not of this text")]
+    BadSignature {
+        /// Name and id of the key.
+        key: String,
+    },
+}
+
+/// Why a text is no head, or no proof against one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HeadError {
+    /// It is not even the note that a head is.
+    #[error(transparent)]
+    Note(#[from] NoteError),
+    /// The head is that of another kind of log.
+    #[error("the head is not that of a CodexDB database: its first line is {origin:?}")]
+    Origin {
+        /// The beginning of its first line.
+        origin: String,
+    },
+    /// The form of the text is not that of a head or proof.
+    #[error("the text is damaged: {what} is not as it must be")]
+    Malformed {
+        /// Which part of it.
+        what: &'static str,
+    },
+    /// It does not begin as this kind of proof does, or has no head.
+    #[error("the text is not a proof of this kind")]
+    NotAProof,
+    /// More hashes than any proof has.
+    #[error("the proof has more hashes than any log needs")]
+    TooManyHashes,
+}

@@ -1,7 +1,7 @@
 //! Keys, sealing, key slots and the Merkle log of the `CodexDB` database.
 //!
 //! This crate chooses algorithms and binds what they protect; the algorithms themselves come from
-//! `ring` (AES-256-GCM, HKDF, HMAC), `sha2` (SHA-256) and `argon2` (Argon2id). It knows no files,
+//! `ring` (AES-256-GCM, HKDF, HMAC, Ed25519), `sha2` (SHA-256) and `argon2` (Argon2id). It knows no files,
 //! starts no threads and reads no clock: it works on bytes in memory, and the only thing it asks
 //! the system for is random bytes.
 //!
@@ -9,7 +9,9 @@
 //! | --- | --- |
 //! | encrypt and authenticate frames | [`Sealer`]: [`Aes256GcmSealer`], [`PlaintextSealer`] |
 //! | keep a root key under a key or a passphrase | [`KeySlot`], opened by an [`Unlock`] |
-//! | prove what a log held | [`merkle::Frontier`] over [`merkle::leaf_hash`] |
+//! | know what a log holds | [`merkle::Frontier`] over [`merkle::leaf_hash`] |
+//! | prove and check what it held | [`proof`]: [`proof::InclusionProof`], [`proof::ConsistencyProof`] |
+//! | sign its heads, and hand them on as text | [`head`], [`note`] |
 //!
 //! These hold everywhere in this crate:
 //!
@@ -31,10 +33,15 @@
 //! - An expanded frame key lives on the stack for the time of one call. It is not wiped; the next
 //!   call writes over it. So do intermediate values of `ring`, `sha2` and `argon2`, and registers
 //!   that the system saved.
+//! - A [`SigningKey`] wipes its seed; `ring`'s form of it lives on the stack for the time of one
+//!   signature, and is not wiped.
 //! - What a caller passes by value or reference stays the caller's to wipe, and so does every
 //!   decrypted payload.
 
+pub mod head;
 pub mod merkle;
+pub mod note;
+pub mod proof;
 pub mod random;
 
 mod derive;
@@ -45,9 +52,14 @@ mod seal;
 mod slot;
 
 pub use digest::{Digest, sha256};
-pub use error::{FrontierError, KeyError, OpenError, RandomError, SealError};
+pub use error::{
+    FrontierError, HeadError, KeyError, NoteError, OpenError, ProofError, RandomError, SealError,
+};
+pub use head::{HeadNote, LogHead};
 pub use key::{DatabaseId, EncryptionKey, Passphrase, RootKey, Unlock};
 pub use merkle::Frontier;
+pub use note::{SigningKey, VerifyingKey};
+pub use proof::{ConsistencyProof, InclusionProof};
 pub use seal::{Aes256GcmSealer, PlaintextSealer, Purpose, Salt, Sealer, Suite};
 pub use slot::{KeySlot, PassphraseCost, SlotKind};
 
