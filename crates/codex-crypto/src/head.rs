@@ -34,7 +34,13 @@ impl LogHead {
     /// The line that says of which database it is.
     #[must_use]
     pub fn origin(&self) -> String {
-        origin(self.id)
+        Self::origin_of(self.id)
+    }
+
+    /// The line that names a database.
+    #[must_use]
+    pub fn origin_of(id: DatabaseId) -> String {
+        format!("{ORIGIN_PREFIX}{}", base16ct::lower::encode_string(id.as_bytes()))
     }
 
     fn parse(text: &str) -> Result<Self, HeadError> {
@@ -213,10 +219,6 @@ fn digest(text: &str) -> Option<Digest> {
 /// A decimal number in the one way to write it.
 fn number(text: &str) -> Option<u64> {
     text.parse().ok().filter(|number: &u64| number.to_string() == text)
-}
-
-fn origin(id: DatabaseId) -> String {
-    format!("{ORIGIN_PREFIX}{}", base16ct::lower::encode_string(id.as_bytes()))
 }
 
 fn id_of(line: &str) -> Option<DatabaseId> {

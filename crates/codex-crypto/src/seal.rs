@@ -88,6 +88,15 @@ impl Suite {
         }
     }
 
+    /// Bytes that sealing adds to a payload.
+    #[must_use]
+    pub const fn tag_len(self) -> usize {
+        match self {
+            Self::Plaintext => Digest::LEN,
+            Self::Aes256Gcm => SingleUseKey::TAG_LEN,
+        }
+    }
+
     /// The suite with this number, if there is one.
     #[must_use]
     pub const fn from_code(code: u8) -> Option<Self> {

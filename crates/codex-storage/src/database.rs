@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use codex_crypto::Unlock;
+use codex_crypto::{ConsistencyProof, DatabaseId, LogHead, Unlock};
 
 use crate::background::{self, Background, Idle, Signals};
 use crate::batch::Batch;
@@ -21,6 +21,7 @@ use crate::log::Durability;
 use crate::open::OpenOptions;
 use crate::pacing::LeaderPacing;
 use crate::prefix::Prefix;
+use crate::prove::{self, CommitProof, Continuation, ExpectedHead};
 use crate::record::Record;
 use crate::recovery::Recovery;
 use crate::stats::{self, LogStatus, Stats};
@@ -49,6 +50,7 @@ pub(crate) struct Parts {
     pub(crate) files: Files,
     pub(crate) lock: Option<Arc<dyn File>>,
     pub(crate) recovery: Recovery,
+    pub(crate) id: DatabaseId,
     pub(crate) mode: Mode,
     pub(crate) encrypted: bool,
     pub(crate) read_only: bool,
@@ -63,6 +65,7 @@ pub(crate) struct Shared {
     pub(crate) signals: Arc<Signals>,
     pub(crate) files: Files,
     pub(crate) recovery: Recovery,
+    id: DatabaseId,
     pub(crate) mode: Mode,
     pub(crate) encrypted: bool,
     pub(crate) read_only: bool,
@@ -106,7 +109,7 @@ impl Database {
 
     pub(crate) fn start(parts: Parts) -> Result<Self> {
         let Parts { engine, table, files, lock, recovery, mode, encrypted, read_only, .. } = parts;
-        let Parts { durability, clock, background, .. } = parts;
+        let Parts { durability, clock, background, id, .. } = parts;
         let signals = Arc::new(Signals::default());
         let pacing = LeaderPacing::new(clock.clone(), signals.clone(), durability);
         let core = Core::new(engine, Arc::new(RwLock::new(table)), pacing);
@@ -116,6 +119,7 @@ impl Database {
             signals,
             files,
             recovery,
+            id,
             mode,
             encrypted,
             read_only,
@@ -191,6 +195,28 @@ impl Database {
     #[must_use]
     pub fn head(&self) -> Floor {
         self.engine_or_last().0
+    }
+
+    /// The Merkle head over the frames of the log, with the database's id. Waits for a write that goes on.
+    #[must_use]
+    pub fn log_head(&self) -> LogHead {
+        let Floor { size, root, .. } = self.head();
+        LogHead { id: self.shared.id, size, root }
+    }
+
+    /// Proves that a commit is in the log as it is now.
+    pub fn prove(&self, sequence: SequenceNumber) -> Result<CommitProof> {
+        prove::prove(&self.shared, sequence)
+    }
+
+    /// Proves that the first `to` frames of the log continue its first `from`; with the head over those `to` frames.
+    pub fn prove_consistency(&self, from: u64, to: u64) -> Result<(ConsistencyProof, LogHead)> {
+        prove::prove_consistency(&self.shared, from, to)
+    }
+
+    /// How the log goes on from a head; [`StorageError::HeadMismatch`] if it does not.
+    pub fn compare_head(&self, head: impl Into<ExpectedHead>) -> Result<Continuation> {
+        prove::compare(&self.shared, head.into())
     }
 
     /// Reads the whole file again, and fails with [`StorageError::Damaged`] at the first difference.

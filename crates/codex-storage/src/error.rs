@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use codex_crypto::{KeyError, OpenError, SealError};
 
 use crate::format::Mode;
+use crate::prove::HeadMismatch;
 use crate::sync::Arc;
 
 /// The result of everything in this crate that can fail.
@@ -117,6 +118,34 @@ pub enum StorageError {
         path: PathBuf,
         /// Why.
         source: KeyError,
+    },
+    /// The log does not hold the commit: it was never made, or a rewrite has merged it into the state at the file's start.
+    #[error("there is no commit {sequence} in the log, whose commits are {first} to {last}")]
+    NoSuchCommit {
+        /// The commit asked for.
+        sequence: u64,
+        /// The first in the log.
+        first: u64,
+        /// The last in the log; before the first if there is none.
+        last: u64,
+    },
+    /// There is no log of these sizes to prove anything about.
+    #[error("there is no proof from {from} to {to} frames in a log of {size}")]
+    NoSuchSizes {
+        /// The older size asked for.
+        from: u64,
+        /// The newer size asked for.
+        to: u64,
+        /// The size of the log.
+        size: u64,
+    },
+    /// The database does not go on from a head that it was held against.
+    #[error("{} does not continue the head", path.display())]
+    HeadMismatch {
+        /// The database.
+        path: PathBuf,
+        /// Why not.
+        source: HeadMismatch,
     },
     /// A file is damaged, or was changed by something else than this program.
     #[error(

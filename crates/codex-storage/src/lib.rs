@@ -28,11 +28,13 @@ mod open;
 mod pacing;
 mod point;
 mod prefix;
+mod prove;
 mod record;
 mod recovery;
 mod repair;
 mod snapshot;
 mod stats;
+mod unkeyed;
 mod verify;
 mod view;
 
@@ -48,11 +50,13 @@ pub use log::Durability;
 pub use open::OpenOptions;
 pub use point::Point;
 pub use prefix::Prefix;
+pub use prove::{CommitProof, Continuation, ExpectedHead, FrameFacts, HeadMismatch};
 pub use record::Record;
 pub use recovery::{Recovery, recorded_floor};
 pub use repair::{Gap, RepairOptions, RepairReport, Resumed, repair};
 pub use stats::Stats;
 pub use table::{Group, Outcome, Totals};
+pub use unkeyed::{UnkeyedLog, UnkeyedReport};
 pub use verify::Report;
 pub use view::{Bounds, Range, View};
 

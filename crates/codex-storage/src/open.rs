@@ -18,15 +18,17 @@ use crate::format::record::RecordBytes;
 use crate::format::{Mode, SequenceNumber};
 use crate::ledger::{LedgerEngine, checkpoint};
 use crate::lock::{lock, lock_file};
+use crate::log::leaves::LeafIndex;
 use crate::log::scan::LogFile;
 use crate::log::writer::{Log, LogParts};
 use crate::log::{Durability, Position, Seals};
+use crate::prove::{ExpectedHead, compare_log};
 use crate::record::Record;
 use crate::recovery::{
     Behind, Opened, Recovery, looks_like_a_database, read_header, read_log, rewrite_stale_copy, settle,
 };
 use crate::snapshot::SnapshotEngine;
-use crate::sync::Arc;
+use crate::sync::{Arc, Mutex};
 use crate::table::TableLoader;
 use crate::vfs::os::OsVfs;
 use crate::vfs::replace::{Existing, Replacement, remove_temporaries};
@@ -41,6 +43,8 @@ pub struct OpenOptions {
     pub durability: Durability,
     /// Whether a database that does not exist is created, with missing folders.
     pub create: bool,
+    /// Opens only a database that goes on from this head. One that does not is left as it is, and none is created.
+    pub expect_head: Option<ExpectedHead>,
     /// Opens for reading only: no byte of any file is changed.
     pub read_only: bool,
     /// What guessing a passphrase costs; recorded in the key slot of a new database.
@@ -59,6 +63,7 @@ impl Default for OpenOptions {
             mode: None,
             durability: Durability::Sync,
             create: true,
+            expect_head: None,
             read_only: false,
             passphrase_cost: PassphraseCost::RECOMMENDED,
             vfs: Arc::new(OsVfs),
@@ -75,7 +80,7 @@ impl OpenOptions {
         let files = Files::of(resolved);
         let exists = self.exists(&files)?;
         if !exists {
-            if !self.create || self.read_only {
+            if !self.creates() {
                 return Err(StorageError::NotFound { path: files.database().to_path_buf() });
             }
             self.vfs
@@ -105,6 +110,10 @@ impl OpenOptions {
         if looks_like_a_database(&*file, path)? { Ok(true) } else { Err(not_a_database()) }
     }
 
+    fn creates(&self) -> bool {
+        self.create && !self.read_only && self.expect_head.is_none()
+    }
+
     fn lock_kind(&self) -> Lock {
         if self.read_only { Lock::Shared } else { Lock::Exclusive }
     }
@@ -119,7 +128,7 @@ impl OpenOptions {
         }
         // Asked again under the lock: another process may have created or removed it.
         if !self.exists(files)? {
-            if self.read_only || !self.create {
+            if !self.creates() {
                 return Err(StorageError::NotFound { path: path.to_path_buf() });
             }
             return self.create(files, unlock);
@@ -188,11 +197,13 @@ impl OpenOptions {
         let mut table = TableLoader::default();
         let mut from = Position::start(&opened.header);
         let mut checkpointed = 0;
+        let mut leaves = LeafIndex::default();
         if opened.header.mode == Mode::Ledger
             && let Some(found) = self.read_checkpoint(&files, log, &mut recovery)?
         {
             from = found.covers;
             checkpointed = from.offset;
+            leaves = found.leaves;
             found.records.into_iter().for_each(|record| table.set(record));
         }
         let recovered = read_log(log, from, |found| match found.record {
@@ -202,6 +213,10 @@ impl OpenOptions {
             RecordBytes::Delete { key } => table.delete(key),
             RecordBytes::Clear => table.clear(),
         })?;
+        let leaves = Arc::new(Mutex::new(leaves));
+        if let Some(head) = self.expect_head {
+            compare_log(log, &recovered.end, &leaves, head)?;
+        }
         let table = table.finish(recovered.end.sequence);
         recovery.frames_read = recovered.frames;
         if let Behind::Torn(to) = recovered.behind {
@@ -216,6 +231,7 @@ impl OpenOptions {
             allocated = recovered.end.offset;
         }
         let (mode, encrypted) = (opened.header.mode, opened.header.suite != Suite::Plaintext);
+        let id = opened.header.id;
         let log = Log::new(LogParts {
             file,
             path,
@@ -225,7 +241,8 @@ impl OpenOptions {
             durability: self.durability,
             end: recovered.end,
             allocated,
-        });
+        })
+        .with_leaves(leaves);
         let engine: Box<dyn LogEngine> = match mode {
             Mode::Snapshot => Box::new(SnapshotEngine::new(log, self.vfs.clone(), files.clone())),
             Mode::Ledger => Box::new(LedgerEngine::new(log, self.vfs.clone(), files.clone(), checkpointed)),
@@ -237,6 +254,7 @@ impl OpenOptions {
             files,
             lock,
             recovery,
+            id,
             mode,
             encrypted,
             read_only,

@@ -8,7 +8,7 @@ use crate::error::{Damage, Result, StorageError};
 use crate::files::Files;
 use crate::format::VERSION;
 use crate::format::frame::FrameHeader;
-use crate::format::header::{self, BLOCK_LEN, Block, Floor, Header, LOG_START, NoChoice};
+use crate::format::header::{self, BLOCK_LEN, Block, Choice, Floor, Header, LOG_START, NoChoice};
 use crate::log::scan::{Found, LogFile, Scanned, acknowledged_beyond, scan};
 use crate::log::search::{Claim, ClaimSearch};
 use crate::log::{Position, Seals};
@@ -53,17 +53,33 @@ pub(crate) fn read_header(file: &dyn File, path: &Path, unlock: Option<&Unlock>)
 
 fn open_header(blocks: &[Block; 2], path: &Path, unlock: Option<&Unlock>) -> Result<Opened> {
     let damaged = |offset, damage| StorageError::damaged(path, offset, None, damage);
-    let choice = header::choose(blocks).map_err(|reason| match reason {
-        NoChoice::NotADatabase => StorageError::NotADatabase { path: path.to_path_buf() },
-        NoChoice::Version(found) => {
-            StorageError::UnsupportedVersion { path: path.to_path_buf(), found, supported: VERSION }
-        }
-        NoChoice::Damaged(damage) => damaged(0, damage),
-    })?;
+    let choice = choose_header(blocks, path)?;
     let seals = unseal(&choice.header, path, unlock)?;
     header::authenticate(&blocks[choice.index], &*seals.sealer)
         .map_err(|error| damaged((choice.index * BLOCK_LEN) as u64, Damage::HeaderAuthentication(error)))?;
     Ok(Opened { header: choice.header, seals, copy: choice.index, other_is_stale: choice.other_is_stale })
+}
+
+fn choose_header(blocks: &[Block; 2], path: &Path) -> Result<Choice> {
+    header::choose(blocks).map_err(|reason| match reason {
+        NoChoice::NotADatabase => StorageError::NotADatabase { path: path.to_path_buf() },
+        NoChoice::Version(found) => {
+            StorageError::UnsupportedVersion { path: path.to_path_buf(), found, supported: VERSION }
+        }
+        NoChoice::Damaged(damage) => StorageError::damaged(path, 0, None, damage),
+    })
+}
+
+/// The header for whoever has no key: both copies must be intact, and nobody has authenticated them.
+pub(crate) fn read_unkeyed_header(file: &dyn File, path: &Path) -> Result<Header> {
+    let blocks = read_blocks(file, path)?;
+    let choice = choose_header(&blocks, path)?;
+    let other = 1 - choice.index;
+    if Header::decode(&blocks[other]).is_err() {
+        let offset = (other * BLOCK_LEN) as u64;
+        return Err(StorageError::damaged(path, offset, None, Damage::HeaderCopy));
+    }
+    Ok(choice.header)
 }
 
 /// The header for a repair, and whether it is another copy than the one that counts: opening never falls back to
@@ -209,7 +225,7 @@ pub(crate) fn read_log(log: LogFile<'_>, from: Position, visit: impl FnMut(Found
     if acknowledged_beyond(log, &end, stop, len)? {
         return Err(damaged(Damage::AcknowledgedFrame));
     }
-    let behind = match last_nonzero(log, end.offset, len)? {
+    let behind = match last_nonzero(log.file, log.path, end.offset, len)? {
         Some(last) => Behind::Torn(last + 1),
         None if len > end.offset => Behind::Zeros,
         None => Behind::Nothing,
@@ -286,13 +302,13 @@ pub(crate) fn copy(
 }
 
 /// The offset of the last byte in `from..to` that is not zero.
-pub(crate) fn last_nonzero(log: LogFile<'_>, from: u64, to: u64) -> Result<Option<u64>> {
+pub(crate) fn last_nonzero(file: &dyn File, path: &Path, from: u64, to: u64) -> Result<Option<u64>> {
     let mut buffer = vec![0; usize::try_from(to.saturating_sub(from)).unwrap_or(usize::MAX).min(COPY_LEN)];
     let mut last = None;
     let mut offset = from;
     while offset < to {
         let len = usize::try_from(to - offset).unwrap_or(usize::MAX).min(buffer.len());
-        log.file.read_exact_at(&mut buffer[..len], offset).map_err(StorageError::io("read", log.path))?;
+        file.read_exact_at(&mut buffer[..len], offset).map_err(StorageError::io("read", path))?;
         if let Some(index) = buffer[..len].iter().rposition(|&byte| byte != 0) {
             last = Some(offset + index as u64);
         }

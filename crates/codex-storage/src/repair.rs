@@ -420,7 +420,8 @@ impl<'a> Salvage<'a> {
     /// if the floor or a good frame names it as durable. Frames that no crash leaves there count as lost, too.
     fn judge_end(&mut self, len: u64) -> Result<()> {
         let floor = self.log.header.floor.offset;
-        let behind = last_nonzero(self.log, self.done, len)?.map_or(self.done, |last| last + 1);
+        let behind =
+            last_nonzero(self.log.file, self.log.path, self.done, len)?.map_or(self.done, |last| last + 1);
         let passed = self.passed;
         let lost = floor > self.done
             || passed.durable > self.done

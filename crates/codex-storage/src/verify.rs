@@ -34,7 +34,8 @@ pub(crate) fn verify_file(file: &dyn File, path: &Path, seals: &Seals, end: &Pos
     verify_log(LogFile { file, path, header: &header, seals }, end)
 }
 
-fn verify_log(log: LogFile<'_>, end: &Position) -> Result<Report> {
+/// Checks the log up to `end`, which this process knows.
+pub(crate) fn verify_log(log: LogFile<'_>, end: &Position) -> Result<Report> {
     let scanned = scan(log, Position::start(log.header), end.offset, |_| {})?;
     if scanned.end != *end {
         let sequence = Some(scanned.end.sequence.0);
@@ -76,9 +77,8 @@ pub(crate) fn verify(shared: &Shared) -> Result<Report> {
             let len = current.file().len().map_err(StorageError::io("read the length of", path))?;
             // A failed write may have left anything behind the end; reopening deals with it.
             if !current.is_stopped() {
-                let (file, header, seals) = (&**current.file(), current.header(), current.seals());
                 let end = current.end();
-                if let Some(offset) = last_nonzero(LogFile { file, path, header, seals }, end.offset, len)? {
+                if let Some(offset) = last_nonzero(&**current.file(), path, end.offset, len)? {
                     let sequence = Some(end.sequence.0);
                     return Err(StorageError::damaged(path, offset, sequence, Damage::TrailingBytes));
                 }

@@ -6,7 +6,7 @@ use std::io;
 
 use codex_backup::BackupError;
 use codex_crypto::KeyError;
-use codex_storage::StorageError;
+use codex_storage::{HeadMismatch, StorageError};
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -150,13 +150,19 @@ fn storage_kind(error: &StorageError) -> ErrorKind {
         | E::UnsupportedVersion { .. }
         | E::WrongMode { .. }
         | E::NotEncrypted { .. }
-        | E::AlreadyExists { .. } => ErrorKind::Validation,
-        E::NotFound { .. } => ErrorKind::NotFound,
+        | E::AlreadyExists { .. }
+        | E::NoSuchSizes { .. } => ErrorKind::Validation,
+        E::NotFound { .. } | E::NoSuchCommit { .. } => ErrorKind::NotFound,
         E::ReadOnly => ErrorKind::Permission,
         E::Locked { .. } => ErrorKind::Concurrency,
         E::KeyRequired { .. } | E::WrongKey { .. } => ErrorKind::Encryption,
         E::Key { source, .. } => key_kind(source),
         E::Damaged { .. } => ErrorKind::Integrity,
+        E::HeadMismatch { source, .. } => match source {
+            HeadMismatch::Ahead { .. } | HeadMismatch::Forked { .. } => ErrorKind::Integrity,
+            // Nothing is wrong with the database: it cannot be compared with this head.
+            _ => ErrorKind::Validation,
+        },
         E::Io { source, .. } => io_kind(source),
         E::OutcomeUnknown { .. } | E::WritesStopped { .. } | E::Seal(_) => ErrorKind::Io,
         E::Shared(error) => storage_kind(error),

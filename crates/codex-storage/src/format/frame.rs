@@ -140,7 +140,13 @@ impl FrameHeader {
     /// database's id.
     #[must_use]
     pub fn names_offset(bytes: &[u8; Self::LEN], offset: u64) -> bool {
-        u64::from_le_bytes(field(bytes, 8)) == offset
+        Self::named_offset(bytes) == offset
+    }
+
+    /// The place that bytes name which may be a frame's header.
+    #[must_use]
+    pub fn named_offset(bytes: &[u8; Self::LEN]) -> u64 {
+        u64::from_le_bytes(field(bytes, 8))
     }
 }
 

@@ -12,15 +12,18 @@ use crate::error::{Damage, Result, StorageError};
 use crate::files::Files;
 use crate::format::SequenceNumber;
 use crate::format::frame::Kind;
+use crate::format::header::Header;
 use crate::format::record::{self, RecordBytes};
+use crate::log::leaves::{LeafIndex, ProvenLog};
 use crate::log::reader::FrameReader;
 use crate::log::scan::LogFile;
 use crate::log::seal::{GroupInfo, GroupSealer};
 use crate::log::writer::Log;
 use crate::log::{Position, Seals};
+use crate::prove::consult_log;
 use crate::record::Record;
 use crate::snapshot::write_state;
-use crate::sync::Arc;
+use crate::sync::{Arc, Mutex};
 use crate::vfs::replace::{Existing, Replacement, SteppedWriter};
 use crate::vfs::{File, Vfs};
 use crate::view::View;
@@ -33,6 +36,9 @@ pub(super) struct CheckpointJob {
     seals: Seals,
     covers: Position,
     time_ns: u64,
+    log_file: Arc<dyn File>,
+    header: Header,
+    leaves: Arc<Mutex<LeafIndex>>,
 }
 
 impl CheckpointJob {
@@ -41,14 +47,32 @@ impl CheckpointJob {
             return Err(StorageError::Internal("a checkpoint was planned beside a commit"));
         }
         let (seals, covers) = (log.seals().clone(), log.end().clone());
-        Ok(Self { view, vfs, files, seals, covers, time_ns: log.clock().wall_ns() })
+        let (log_file, header, leaves) = (log.file().clone(), log.header().clone(), log.leaves().clone());
+        let time_ns = log.clock().wall_ns();
+        Ok(Self { view, vfs, files, seals, covers, time_ns, log_file, header, leaves })
+    }
+
+    /// The leaf index of what the checkpoint covers, brought up to date and held against the head there.
+    ///
+    /// A log that does not give it is damaged, which is for `verify` and for proofs to say: they name the place. For the
+    /// next opening the checkpoint is as good without an index.
+    fn encode_leaves(&self) -> Vec<u8> {
+        let (file, path) = (&*self.log_file, self.files.database());
+        let log = ProvenLog { file, path, header: &self.header, end: &self.covers };
+        let checked =
+            consult_log(log, &self.leaves, || Ok(()), |tree, log| tree.root(log.size()).map(|_| ()));
+        let size = if checked.is_ok() { self.covers.frontier.size() } else { 0 };
+        self.leaves.lock().encode(size)
     }
 }
 
 impl Maintenance for CheckpointJob {
     fn run(self: Box<Self>, host: &dyn MaintenanceHost) -> Result<()> {
         let path = self.files.checkpoint();
-        let Some(manifest) = encode_manifest(&self.covers, self.view.totals().records) else { return Ok(()) };
+        let Some(manifest) = encode_manifest(&self.covers, self.view.totals().records, &self.encode_leaves())
+        else {
+            return Ok(());
+        };
         let io = |action| StorageError::io(action, &path);
         let replacement = Replacement::create(&self.vfs, &path).map_err(io("write"))?;
         let mut file = SteppedWriter::new(replacement.file().clone());
@@ -78,6 +102,8 @@ impl Maintenance for CheckpointJob {
 pub(crate) struct Checkpoint {
     /// The place in the log up to which it covers.
     pub(crate) covers: Position,
+    /// The runs of leaves that it covers.
+    pub(crate) leaves: LeafIndex,
     /// The records that are live there, in key order.
     pub(crate) records: Vec<Record>,
 }
@@ -90,7 +116,7 @@ pub(crate) fn read(file: &dyn File, path: &Path, seals: &Seals) -> Result<Option
     let mut at = start(seals);
     let mut group: Vec<u8> = Vec::new();
     let mut inside = false;
-    let mut manifest: Option<(Position, u64)> = None;
+    let mut manifest: Option<Manifest> = None;
     let mut records = Vec::new();
     while at.offset < len {
         let Some(frame) = reader.frame_at(at.offset, seals).map_err(io())? else { return Ok(None) };
@@ -99,7 +125,7 @@ pub(crate) fn read(file: &dyn File, path: &Path, seals: &Seals) -> Result<Option
         let fits = header.kind == Kind::Checkpoint
             && header.previous_leaf == at.leaf
             && header.begins != inside
-            && manifest.as_ref().is_none_or(|(covers, _)| covers.sequence == sequence);
+            && manifest.as_ref().is_none_or(|manifest| manifest.covers.sequence == sequence);
         if !fits {
             return Ok(None);
         }
@@ -111,7 +137,7 @@ pub(crate) fn read(file: &dyn File, path: &Path, seals: &Seals) -> Result<Option
             continue;
         }
         if manifest.is_none() {
-            match decode_manifest(&group).filter(|(covers, _)| covers.sequence == sequence) {
+            match decode_manifest(&group).filter(|manifest| manifest.covers.sequence == sequence) {
                 Some(read) => manifest = Some(read),
                 None => return Ok(None),
             }
@@ -129,9 +155,13 @@ pub(crate) fn read(file: &dyn File, path: &Path, seals: &Seals) -> Result<Option
         }
         group.clear();
     }
-    let complete = manifest.filter(|(_, count)| !inside && *count == records.len() as u64);
+    let complete = manifest.filter(|manifest| !inside && manifest.record_count == records.len() as u64);
     let ascending = records.is_sorted_by(|a, b| a.key() < b.key());
-    Ok(complete.filter(|_| ascending).map(|(covers, _)| Checkpoint { covers, records }))
+    Ok(complete.filter(|_| ascending).map(|Manifest { covers, leaves, .. }| Checkpoint {
+        covers,
+        leaves,
+        records,
+    }))
 }
 
 /// Holds a checkpoint against the log: the last frame that it covers must stand there.
@@ -181,25 +211,34 @@ fn start(seals: &Seals) -> Position {
     }
 }
 
+/// What the first group of a checkpoint says.
+struct Manifest {
+    covers: Position,
+    leaves: LeafIndex,
+    record_count: u64,
+}
+
 /// Nothing to cover in an empty log: `None`.
-fn encode_manifest(covers: &Position, record_count: u64) -> Option<Vec<u8>> {
+fn encode_manifest(covers: &Position, record_count: u64, leaves: &[u8]) -> Option<Vec<u8>> {
     let (last_frame, frontier_before) = covers.last_frame.as_ref()?;
     let mut bytes = VERSION.to_le_bytes().to_vec();
     for number in [record_count, covers.offset, covers.sequence.0, *last_frame] {
         bytes.extend_from_slice(&number.to_le_bytes());
     }
     bytes.extend_from_slice(covers.leaf.as_bytes());
+    bytes.extend_from_slice(leaves);
     bytes.extend_from_slice(&frontier_before.encode());
     Some(bytes)
 }
 
-fn decode_manifest(bytes: &[u8]) -> Option<(Position, u64)> {
+fn decode_manifest(bytes: &[u8]) -> Option<Manifest> {
     let (version, rest) = bytes.split_first_chunk()?;
     if u32::from_le_bytes(*version) != VERSION {
         return None;
     }
     let (numbers, rest) = rest.split_at_checked(32)?;
-    let (leaf, frontier) = rest.split_at_checked(Digest::LEN)?;
+    let (leaf, rest) = rest.split_at_checked(Digest::LEN)?;
+    let (leaves, frontier) = LeafIndex::decode(rest)?;
     let mut numbers = numbers
         .chunks_exact(8)
         .map(|bytes| u64::from_le_bytes(bytes.try_into().expect("chunks of eight bytes")));
@@ -213,9 +252,11 @@ fn decode_manifest(bytes: &[u8]) -> Option<(Position, u64)> {
     if sequence > SequenceNumber::MAX.0 {
         return None;
     }
-    Some((Position { offset, sequence: SequenceNumber(sequence), leaf, frontier, last_frame }, record_count))
+    let covers = Position { offset, sequence: SequenceNumber(sequence), leaf, frontier, last_frame };
+    // More runs than the frames could fill are of another log.
+    leaves.fits(covers.frontier.size()).then_some(Manifest { covers, leaves, record_count })
 }
 
 /// The version of checkpoints that this program writes, and the only one it reads: another one is passed over, and the
 /// log is read instead.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;

@@ -1,5 +1,6 @@
 //! The log: frames, one behind the other, each linked to the one before it.
 
+pub(crate) mod leaves;
 pub(crate) mod reader;
 pub(crate) mod scan;
 pub(crate) mod seal;

@@ -90,14 +90,16 @@ pub(crate) fn scan(
     let mut scanned = Scanned { stop: from.offset, end: from, durable: 0, frames: 0, commits: 0 };
     let mut group = OpenGroup::default();
     let mut leaf = scanned.end.leaf;
-    check_floor(log, scanned.end.offset, &scanned.end)?;
+    check_floor(log.path, log.header, scanned.end.offset, &scanned.end)?;
     loop {
         let found = reader.frame_at(scanned.stop, log.seals).map_err(StorageError::io("read", log.path))?;
         let Some(frame) = found else { break };
         let damaged = |damage| {
             StorageError::damaged(log.path, frame.header.offset, Some(scanned.end.sequence.0), damage)
         };
-        if frame.header.previous_leaf != leaf || !continues(&frame.header, &group, &scanned, log.header) {
+        if frame.header.previous_leaf != leaf
+            || !continues(&frame.header, &group, scanned.end.sequence, log.header)
+        {
             return Err(damaged(Damage::NotContinued));
         }
         scanned.frames += 1;
@@ -110,7 +112,7 @@ pub(crate) fn scan(
             }
             let before = scanned.end.offset;
             scanned.end.advance(&group.frames, frame.end, sequence);
-            check_floor(log, before, &scanned.end)?;
+            check_floor(log.path, log.header, before, &scanned.end)?;
             group = OpenGroup::default();
         }
         scanned.stop = frame.end;
@@ -119,19 +121,24 @@ pub(crate) fn scan(
 }
 
 /// Whether a frame that names the leaf before it fits behind what was read.
-fn continues(frame: &FrameHeader, group: &OpenGroup, scanned: &Scanned, header: &Header) -> bool {
+pub(crate) fn continues(
+    frame: &FrameHeader,
+    group: &OpenGroup,
+    last: SequenceNumber,
+    header: &Header,
+) -> bool {
     if group.first.is_some() {
         return group.goes_on_with(frame);
     }
     frame.begins
         && match frame.kind {
-            Kind::Commit => frame.commit_count > 0 && frame.first_sequence == scanned.end.sequence.plus(1),
+            Kind::Commit => frame.commit_count > 0 && frame.first_sequence == last.plus(1),
             // Base frames stand before the first commit, in a file that a rewrite made.
             Kind::Base => {
                 header.mode == Mode::Snapshot
                     && frame.commit_count == 0
                     && frame.first_sequence == header.base_sequence
-                    && scanned.end.sequence == header.base_sequence
+                    && last == header.base_sequence
             }
             Kind::Checkpoint => false,
         }
@@ -160,9 +167,9 @@ pub(crate) fn read_group(
 }
 
 /// A log that passes the floor does so at its offset, with its size and root.
-fn check_floor(log: LogFile<'_>, before: u64, end: &Position) -> Result<()> {
-    if contradicts_floor(&log.header.floor, before, end) {
-        return Err(StorageError::damaged(log.path, end.offset, Some(end.sequence.0), Damage::Floor));
+pub(crate) fn check_floor(path: &Path, header: &Header, before: u64, end: &Position) -> Result<()> {
+    if contradicts_floor(&header.floor, before, end) {
+        return Err(StorageError::damaged(path, end.offset, Some(end.sequence.0), Damage::Floor));
     }
     Ok(())
 }

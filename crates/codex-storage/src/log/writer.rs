@@ -9,6 +9,7 @@
 use std::mem;
 use std::path::PathBuf;
 
+use super::leaves::LeafIndex;
 use super::seal::{GroupInfo, GroupSealer};
 use super::{Durability, Position, Seals};
 use crate::batch::Operation;
@@ -18,7 +19,7 @@ use crate::format::SequenceNumber;
 use crate::format::frame::{Kind, PAYLOAD_LEN_MAX};
 use crate::format::header::{BLOCK_LEN, Header};
 use crate::format::record;
-use crate::sync::Arc;
+use crate::sync::{Arc, Mutex};
 use crate::table::Group;
 use crate::vfs::File;
 
@@ -63,6 +64,8 @@ pub(crate) struct Log {
     /// Memory for the next frame.
     buffer: Vec<u8>,
     counters: LogCounters,
+    /// What proofs have found out about the file's leaves. Whoever locks it takes no other lock.
+    leaves: Arc<Mutex<LeafIndex>>,
 }
 
 #[derive(Debug, Default)]
@@ -107,6 +110,7 @@ impl Log {
             stopped: None,
             buffer: Vec::new(),
             counters: LogCounters::default(),
+            leaves: Arc::default(),
         }
     }
 
@@ -137,6 +141,15 @@ impl Log {
 
     pub(crate) fn durability(&self) -> Durability {
         self.durability
+    }
+
+    /// Takes over what is known about the file's leaves.
+    pub(crate) fn with_leaves(self, leaves: Arc<Mutex<LeafIndex>>) -> Self {
+        Self { leaves, ..self }
+    }
+
+    pub(crate) fn leaves(&self) -> &Arc<Mutex<LeafIndex>> {
+        &self.leaves
     }
 
     pub(crate) fn counters(&self) -> LogCounters {
