@@ -74,6 +74,10 @@ impl Error {
         Self { kind: ErrorKind::Validation, cause: Cause::Message(message) }
     }
 
+    pub(crate) fn integrity(message: &'static str) -> Self {
+        Self { kind: ErrorKind::Integrity, cause: Cause::Message(message) }
+    }
+
     pub(crate) fn because(
         kind: ErrorKind,
         message: &'static str,

@@ -3,6 +3,8 @@
 //! Live data is served from memory; every commit is sealed, linked and on disk before it is acknowledged.
 //! [`Store`] is the database, [`Options`] says how it is opened, [`View`] is a consistent state to read.
 
+pub mod proof;
+
 mod backup;
 mod batch;
 mod bytes;

@@ -4,7 +4,7 @@ use std::env;
 use std::path::{Component, Path, PathBuf};
 
 use codex_crypto::{EncryptionKey, Passphrase, Unlock};
-use codex_storage::{Durability, Mode, OpenOptions};
+use codex_storage::{Durability, ExpectedHead, Mode, OpenOptions};
 
 use crate::codec::Codec;
 use crate::error::{Error, Result};
@@ -108,6 +108,16 @@ impl Options {
     #[must_use]
     pub fn create(mut self, create: bool) -> Self {
         self.storage.create = create;
+        self
+    }
+
+    /// Opens only a database that goes on from this head, a [`Head`](crate::Head) or better a
+    /// [`LogHead`](crate::proof::LogHead): this notices an older copy in the place of the database, and a history that was
+    /// cut. One that does not go on from there is left as it is, and a missing one is not created;
+    /// [`Store::compare_head`] has the errors.
+    #[must_use]
+    pub fn expect_head(mut self, head: impl Into<ExpectedHead>) -> Self {
+        self.storage.expect_head = Some(head.into());
         self
     }
 

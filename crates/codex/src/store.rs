@@ -15,6 +15,7 @@ use crate::bytes::Bytes;
 use crate::codec::Codec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{BackupPolicy, Options};
+use crate::proof::{CommitProof, Continuation, ContinuationProof, ExpectedHead, LogHead};
 use crate::range::KeyRange;
 use crate::report::{Head, Report, Stats};
 use crate::value::{self, Compression, Stored};
@@ -273,6 +274,33 @@ impl Store {
     #[must_use]
     pub fn head(&self) -> Head {
         Head::from(self.inner.database.head())
+    }
+
+    /// The [`head`](Self::head) with the id of the database: what to keep elsewhere, as text, signed or not.
+    #[must_use]
+    pub fn log_head(&self) -> LogHead {
+        self.inner.database.log_head()
+    }
+
+    /// Proves that the commit with this number is in the log as it is now. The proof is checked without the database and
+    /// without its key. Its size, and the time it takes, are logarithmic in the number of frames; the first proof of a
+    /// store may read the headers of all frames that no checkpoint covers.
+    /// [`NotFound`](ErrorKind::NotFound) where the log has no such commit.
+    pub fn prove(&self, sequence: u64) -> Result<CommitProof> {
+        Ok(self.inner.database.prove(SequenceNumber(sequence))?.into())
+    }
+
+    /// Proves that the log with `size_b` frames continues that with `size_a`, both of which this log has been.
+    pub fn prove_consistency(&self, size_a: u64, size_b: u64) -> Result<ContinuationProof> {
+        let (proof, head) = self.inner.database.prove_consistency(size_a, size_b)?;
+        Ok(ContinuationProof::new(proof, head))
+    }
+
+    /// How the log goes on from a head that was kept. It is an [`Integrity`](ErrorKind::Integrity) error if the log is
+    /// shorter or has other frames: an older copy was put back, the end was cut off, or there was a fork. It is a
+    /// [`Validation`](ErrorKind::Validation) error if the head is of another database, or of a file before a rewrite.
+    pub fn compare_head(&self, head: impl Into<ExpectedHead>) -> Result<Continuation> {
+        Ok(self.inner.database.compare_head(head)?)
     }
 
     /// Reads every byte of the file again, from the start. Any damage is an

@@ -1,0 +1,209 @@
+//! Evidence of what a ledger holds: heads to keep elsewhere, proofs to hand on, and checks that need neither the
+//! database nor its key. `docs/evidence.md` walks through all of it.
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+use codex_crypto::head::{ConsistencyText, InclusionText};
+use codex_crypto::merkle::leaf_hash;
+use codex_crypto::note::SigningKeyError;
+use codex_storage::vfs::os::OsVfs;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::report::Head;
+
+pub use codex_crypto::{
+    ConsistencyProof, DatabaseId, Digest, HeadError, HeadNote, InclusionProof, LogHead, NoteError,
+    ProofError, SigningKey, VerifyingKey,
+};
+pub use codex_storage::{Continuation, ExpectedHead, FrameFacts, HeadMismatch, UnkeyedReport};
+
+/// That a commit is in the log of a head: the sealed frame that ends it, and the hashes from there to the head. As text
+/// it is what <https://c2sp.org/tlog-proof> says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommitProof(InclusionText);
+
+impl CommitProof {
+    /// The frame as it stands in the file, sealed.
+    #[must_use]
+    pub fn frame(&self) -> &[u8] {
+        &self.0.leaf
+    }
+
+    /// Where the frame is in the log, and the hashes.
+    #[must_use]
+    pub fn inclusion(&self) -> &InclusionProof {
+        &self.0.proof
+    }
+
+    /// The head that the frame is in.
+    #[must_use]
+    pub fn head(&self) -> &HeadNote {
+        &self.0.head
+    }
+
+    /// Signs the head.
+    pub fn sign(&mut self, key: &SigningKey) {
+        self.0.head.sign(key);
+    }
+
+    /// Checks that the frame is in the log of the [`head`](Self::head), and reads which commits it ends. That is worth
+    /// as much as the head: compare it with one of your own, or check who signed it ([`HeadNote::verify`]).
+    pub fn verify(&self) -> Result<FrameFacts> {
+        let head = self.head().head();
+        self.inclusion().verify(&leaf_hash(&[self.frame()]), &head.root)?;
+        FrameFacts::read(self.frame(), head.id)
+            .ok_or_else(|| Error::integrity("what is proven to be in the log is no end of a commit"))
+    }
+}
+
+impl From<codex_storage::CommitProof> for CommitProof {
+    fn from(proof: codex_storage::CommitProof) -> Self {
+        let codex_storage::CommitProof { frame, inclusion, head } = proof;
+        Self(InclusionText { leaf: frame, proof: inclusion, head: head.into() })
+    }
+}
+
+impl FromStr for CommitProof {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Ok(Self(text.parse()?))
+    }
+}
+
+impl fmt::Display for CommitProof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// That the log of a head continues that of an older one. As text it is what <https://c2sp.org/tlog-witness> takes to
+/// add a checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContinuationProof(ConsistencyText);
+
+impl ContinuationProof {
+    pub(crate) fn new(proof: ConsistencyProof, head: LogHead) -> Self {
+        Self(ConsistencyText { proof, head: head.into() })
+    }
+
+    /// The sizes, and the hashes.
+    #[must_use]
+    pub fn consistency(&self) -> &ConsistencyProof {
+        &self.0.proof
+    }
+
+    /// The newer head.
+    #[must_use]
+    pub fn head(&self) -> &HeadNote {
+        &self.0.head
+    }
+
+    /// Signs the newer head.
+    pub fn sign(&mut self, key: &SigningKey) {
+        self.0.head.sign(key);
+    }
+
+    /// Checks that the log of the [`head`](Self::head) begins with all that the log of the older head had.
+    pub fn verify(&self, older: LogHead) -> Result<()> {
+        let head = self.head().head();
+        if older.id != head.id {
+            return Err(Error::validation("the proof and the older head are of two databases"));
+        }
+        if older.size != self.consistency().from {
+            return Err(Error::because(
+                ErrorKind::Validation,
+                "the proof is for an older head of another size",
+                format!("it begins at {} frames, and the head has {}", self.consistency().from, older.size),
+            ));
+        }
+        Ok(self.consistency().verify(&older.root, &head.root)?)
+    }
+}
+
+impl FromStr for ContinuationProof {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Ok(Self(text.parse()?))
+    }
+}
+
+impl fmt::Display for ContinuationProof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A database that was read without its key, as far as its Merkle log goes. Whoever can write to the file can make one that
+/// passes, with another head: what counts is the head, compared with one that was kept elsewhere.
+#[derive(Debug)]
+pub struct UnkeyedLog(codex_storage::UnkeyedLog);
+
+impl UnkeyedLog {
+    /// Reads every byte of the database at `path`, beside other readers, and changes none. What it checks: places, checksums
+    /// and links of all frames, the Merkle log over them, and the floor that the header records. What it cannot:
+    /// whether the header and the frames were sealed with the key, and what is in them.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Ok(Self(codex_storage::UnkeyedLog::open(&OsVfs, path.as_ref())?))
+    }
+
+    /// What was read.
+    #[must_use]
+    pub fn report(&self) -> UnkeyedReport {
+        self.0.report()
+    }
+
+    /// How the log goes on from a head; see [`Store::compare_head`](crate::Store::compare_head).
+    pub fn compare_head(&self, head: impl Into<ExpectedHead>) -> Result<Continuation> {
+        Ok(self.0.compare_head(head)?)
+    }
+}
+
+impl From<Head> for ExpectedHead {
+    /// Without the database's id, another database cannot be told from a fork.
+    fn from(head: Head) -> Self {
+        Self { id: None, size: head.size, root: Digest::from_bytes(head.root) }
+    }
+}
+
+impl From<LogHead> for Head {
+    fn from(head: LogHead) -> Self {
+        Self { size: head.size, root: *head.root.as_bytes() }
+    }
+}
+
+impl From<ProofError> for Error {
+    fn from(error: ProofError) -> Self {
+        Self::because(ErrorKind::Integrity, "the proof does not hold", error)
+    }
+}
+
+impl From<NoteError> for Error {
+    fn from(error: NoteError) -> Self {
+        match error {
+            NoteError::NotSigned { .. } | NoteError::BadSignature { .. } => {
+                Self::because(ErrorKind::Integrity, "nobody vouches for the head", error)
+            }
+            _ => Self::because(ErrorKind::Validation, "the text cannot be read", error),
+        }
+    }
+}
+
+impl From<HeadError> for Error {
+    fn from(error: HeadError) -> Self {
+        Self::because(ErrorKind::Validation, "the text cannot be read", error)
+    }
+}
+
+impl From<SigningKeyError> for Error {
+    fn from(error: SigningKeyError) -> Self {
+        let kind = match error {
+            SigningKeyError::Random(_) => ErrorKind::Io,
+            _ => ErrorKind::Validation,
+        };
+        Self::because(kind, "there is no signing key", error)
+    }
+}
