@@ -133,7 +133,7 @@ impl FromStr for InclusionText {
 
     fn from_str(text: &str) -> Result<Self, HeadError> {
         let (above, head) = split(text)?;
-        let mut lines = above.lines();
+        let mut lines = above.split('\n');
         if lines.next() != Some(INCLUSION_TITLE) {
             return Err(HeadError::NotAProof);
         }
@@ -169,7 +169,7 @@ impl FromStr for ConsistencyText {
 
     fn from_str(text: &str) -> Result<Self, HeadError> {
         let (above, head) = split(text)?;
-        let mut lines = above.lines();
+        let mut lines = above.split('\n');
         let old = lines.next().and_then(|line| line.strip_prefix(CONSISTENCY_FIELD)?.strip_prefix(' '));
         let old = old.ok_or(HeadError::NotAProof)?;
         let from = number(old).ok_or(HeadError::Malformed { what: "its older size" })?;
@@ -333,6 +333,7 @@ mod tests {
             (whole.replace("extra bGVhZg==\n", ""), lacks("its leaf")),
             (whole.replace("bGVhZg==", "bGVhZg="), lacks("its leaf")),
             (whole.replace("index 1", "index 01"), lacks("its index")),
+            (whole.replace("index 1", "index 1\r"), lacks("its index")),
             (whole.replace(line, &line[1..]), lacks("a hash")),
             (whole.replace(line, &line.repeat(65)), HeadError::TooManyHashes),
             (whole.replace("codex/", "x/"), HeadError::Origin { origin: format!("x/{}", "a5".repeat(16)) }),

@@ -59,11 +59,9 @@ impl Note {
         let split =
             note.rfind("\n\n").ok_or(NoteError::Malformed { what: "the line before its signatures" })?;
         let mut parsed = Self::new(note[..=split].to_owned())?;
-        let below = &note[split + 2..];
-        if below.is_empty() || !below.ends_with('\n') {
-            return Err(NoteError::Malformed { what: "the end of its signatures" });
-        }
-        for line in below.lines() {
+        let below = note[split + 2..].strip_suffix('\n');
+        let below = below.ok_or(NoteError::Malformed { what: "the end of its signatures" })?;
+        for line in below.split('\n') {
             if parsed.signatures.len() == SIGNATURES_MAX {
                 return Err(NoteError::TooLong);
             }
@@ -370,6 +368,7 @@ mod tests {
             (format!("\u{1}{TEXT}\n{BY_PETER}"), "its text"),
             (format!("{TEXT}\r\n\n{BY_PETER}"), "its text"),
             (format!("{TEXT}\n{BY_PETER}Unexpected line.\n"), "a signature"),
+            (format!("{TEXT}\n{signature}\r\n"), "a signature"),
             (format!("{TEXT}\n{}", BY_PETER.replace("PeterNeumann", "Bad Name")), "a signature"),
             (format!("{TEXT}\n{}", BY_PETER.replace("PeterNeumann", "a+b")), "a signature"),
             (format!("{TEXT}\n\u{2014} PeterNeumann x08gow==\n"), "a signature"),

@@ -139,8 +139,9 @@ impl ConsistencyProof {
             if !self.hashes.is_empty() {
                 return Err(ProofError::TooManyHashes { size: to });
             }
-            let expected = if from == 0 { Frontier::new().root() } else { *to_root };
-            return if *from_root == expected { Ok(()) } else { Err(ProofError::OlderRoot) };
+            let holds =
+                (from > 0 || *from_root == Frontier::new().root()) && (from < to || from_root == to_root);
+            return if holds { Ok(()) } else { Err(ProofError::OlderRoot) };
         }
         // RFC 9162, section 2.1.4.2.
         let mut hashes = self.hashes.iter();

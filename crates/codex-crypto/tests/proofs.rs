@@ -215,7 +215,10 @@ fn sizes_that_need_no_proof_take_none() {
     assert_eq!(verify(0, 0, vec![], empty, empty), Ok(()));
     assert_eq!(verify(0, 1, vec![], empty, some), Ok(()));
     assert_eq!(verify(1, 1, vec![], some, some), Ok(()));
-    assert_eq!(verify(1, 1, vec![], some, empty), Err(ProofError::OlderRoot));
+    for size in [0, 1] {
+        assert_eq!(verify(size, size, vec![], empty, some), Err(ProofError::OlderRoot));
+        assert_eq!(verify(size, size, vec![], some, empty), Err(ProofError::OlderRoot));
+    }
     assert_eq!(verify(2, 1, vec![], some, some), Err(ProofError::Backwards { from: 2, to: 1 }));
     assert_eq!(verify(1, 2, vec![], some, some), Err(ProofError::TooFewHashes { size: 2 }));
     for (from, to) in [(0, 0), (0, 1), (1, 1)] {
