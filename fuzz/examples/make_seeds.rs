@@ -7,12 +7,14 @@ use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use codex_crypto::KeySlot;
+use codex::proof::CommitProof;
+use codex_crypto::head::ConsistencyText;
+use codex_crypto::{HeadNote, KeySlot, SigningKey};
 use codex_fuzz::image::{self, CHECKPOINT, Left, PATH};
 use codex_storage::format::frame::FrameHeader;
 use codex_storage::format::header::LOG_START;
 use codex_storage::vfs::sim::Random;
-use codex_storage::{Mode, StorageError};
+use codex_storage::{Mode, SequenceNumber, StorageError};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -33,6 +35,17 @@ fn main() -> Result<(), Box<dyn Error>> {
         seeds.add("database", &format!("ledger{suffix}"), &[&[flags], &ledger])?;
         seeds.add("checkpoint", &format!("ledger{suffix}"), &[&[flags], &checkpoint])?;
         put(&root.join("images").join(format!("ledger{suffix}.db")), &ledger)?;
+        if !encrypted {
+            let database = image::open_read_only(&disk, encrypted)?;
+            let commit = CommitProof::from(database.prove(SequenceNumber(3))?).to_string();
+            seeds.add("proof", "commit", &[commit.as_bytes()])?;
+            let (proof, head) = database.prove_consistency(3, 6)?;
+            let continuation = ConsistencyText { proof, head: head.into() }.to_string();
+            seeds.add("proof", "continuation", &[continuation.as_bytes()])?;
+            let mut head = HeadNote::from(head);
+            head.sign(&SigningKey::generate("seed")?);
+            seeds.add("proof", "head", &[head.to_string().as_bytes()])?;
+        }
     }
     seeds.add("records", "each_kind", &[b"\x04\x00\x02\x05abxyz\x01\x01k\x02\x00\xfb\x05\x00\x05hello"])?;
     let lines = "{\"key\":\"user:1\",\"value\":{\"name\":\"Ada\",\"n\":[1.10,1e400,null]}}\n\n\

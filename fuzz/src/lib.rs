@@ -13,6 +13,7 @@ pub mod header;
 pub mod history;
 pub mod image;
 pub mod import;
+pub mod proof;
 pub mod records;
 pub mod repair;
 pub mod secret;
@@ -26,13 +27,14 @@ use std::process::ExitCode;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets, by name.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     ("checkpoint", checkpoint::run),
     ("database", database::run),
     ("frame", frame::run),
     ("header", header::run),
     ("history", history::run),
     ("import", import::run),
+    ("proof", proof::run),
     ("records", records::run),
     ("secret", secret::run),
     ("slot", slot::run),
