@@ -103,10 +103,14 @@ pub(crate) enum Command {
     Import(Import),
     /// Write records as JSON Lines
     Export(Export),
-    /// Check every byte of the file
-    Verify,
-    /// Print size and root of the Merkle log, to be kept elsewhere
-    Head,
+    /// Check every byte of the file, and whether it continues a head that was kept
+    Verify(Verify),
+    /// Print the head of the Merkle log, to be kept elsewhere
+    Head(Head),
+    /// Print a proof that a commit is in the log, or that the log continues an older head
+    Prove(Prove),
+    /// Check a proof; neither the database nor its key is needed
+    CheckProof(CheckProof),
     /// Print what the database holds and needs
     Stats,
     /// Copy the database to a new file, verified
@@ -237,6 +241,50 @@ pub(crate) struct Export {
     pub(crate) overwrite: bool,
 }
 
+/// What a database or a proof is held against.
+#[derive(Debug, Args)]
+pub(crate) struct Trust {
+    /// A head that was kept, as `codex head` printed it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) head: Option<PathBuf>,
+    /// The public key of whoever must have signed the head
+    #[arg(long, value_name = "FILE")]
+    pub(crate) public_key: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    #[command(flatten)]
+    pub(crate) trust: Trust,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Head {
+    /// Sign it with the key in this file (`codex keygen --signing`)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sign: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Prove {
+    /// The number of the commit
+    pub(crate) sequence: Option<u64>,
+    /// Prove instead that the log continues the head in this file
+    #[arg(long, value_name = "FILE", conflicts_with = "sequence")]
+    pub(crate) since: Option<PathBuf>,
+    /// Sign the head that is proven against with the key in this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sign: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckProof {
+    /// The file with the proof; `-` is standard input
+    pub(crate) proof: PathBuf,
+    #[command(flatten)]
+    pub(crate) trust: Trust,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Backup {
     /// The new file
@@ -267,9 +315,15 @@ pub(crate) struct Repair {
 
 #[derive(Debug, Args)]
 pub(crate) struct Keygen {
-    /// The new file; `-` is standard output
-    #[arg(id = "stream", value_name = "FILE", default_value = "codex.key")]
-    pub(crate) file: PathBuf,
+    /// The new file (default: codex.key, or codex.signing-key); `-` is standard output
+    #[arg(id = "stream", value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Make a key that signs heads, with its public key in FILE.pub
+    #[arg(long)]
+    pub(crate) signing: bool,
+    /// The name that goes with the signatures
+    #[arg(long, default_value = "codex", requires = "signing")]
+    pub(crate) name: String,
 }
 
 #[derive(Debug, Args)]

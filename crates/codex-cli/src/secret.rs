@@ -7,6 +7,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 
 use base64ct::{Base64, Base64Unpadded, Encoding};
+use codex::proof::SigningKey;
 use codex::{EncryptionKey, ErrorKind, Unlock};
 use zeroize::Zeroizing;
 
@@ -72,6 +73,12 @@ impl Secret {
             Err(Failure::validation("the two passphrases differ").hint("nothing was created; try again"))
         }
     }
+}
+
+/// Whether anything was given to unlock a database.
+pub(crate) fn is_given(global: &Global) -> bool {
+    let by_option = global.key_file.is_some() || global.passphrase || global.passphrase_file.is_some();
+    by_option || std::env::var_os("CODEX_KEY").is_some()
 }
 
 fn not_empty(passphrase: &str) -> Result<&str, Failure> {
@@ -152,9 +159,36 @@ fn quoted(word: &str) -> String {
     if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
+/// The key that signs heads, from a file that only its owner can read.
+pub(crate) fn read_signing_key(path: &Path) -> Result<SigningKey, Failure> {
+    let text = read(path)?;
+    SigningKey::from_text(text.trim_ascii()).map_err(|_| {
+        // Its error says no more, and the text may be almost a key.
+        Failure::validation(format!("{} holds no signing key", path.display()))
+            .hint("`codex keygen --signing FILE` makes one")
+    })
+}
+
 /// Writes a new key to a new file that only its owner can read and write.
 pub(crate) fn write_new_key(path: &Path) -> Result<(), Failure> {
-    let text = new_key()?;
+    write_new(path, &new_key()?)
+}
+
+/// Writes a signing key and its public half to two new files, both or none.
+pub(crate) fn write_new_pair(
+    path: &Path,
+    key: &SigningKey,
+    public_path: &Path,
+    public: &str,
+) -> Result<(), Failure> {
+    write_new(public_path, public)?;
+    write_new(path, &key.to_text()).inspect_err(|_| {
+        // A public key without the other half is of no use; the first failure is the one to report.
+        let _ = fs::remove_file(public_path);
+    })
+}
+
+fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
     let shown = path.display();
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);

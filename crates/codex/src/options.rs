@@ -151,7 +151,7 @@ impl Default for Options {
     }
 }
 
-fn home_path(name: &str) -> Result<PathBuf> {
+pub(crate) fn home_path(name: &str) -> Result<PathBuf> {
     let mut components = Path::new(name).components();
     let plain = matches!((components.next(), components.next()), (Some(Component::Normal(part)), None) if part == name)
         && !name.starts_with('.')

@@ -11,6 +11,7 @@ use codex_crypto::note::SigningKeyError;
 use codex_storage::vfs::os::OsVfs;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::options::home_path;
 use crate::report::Head;
 
 pub use codex_crypto::{
@@ -148,6 +149,12 @@ impl UnkeyedLog {
     /// whether the header and the frames were sealed with the key, and what is in them.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Ok(Self(codex_storage::UnkeyedLog::open(&OsVfs, path.as_ref())?))
+    }
+
+    /// [`UnkeyedLog::open`] for the database called `name` in the user's folder, as [`Options::open_home`](crate::Options::open_home)
+    /// finds it.
+    pub fn open_home(name: &str) -> Result<Self> {
+        Self::open(home_path(name)?)
     }
 
     /// What was read.

@@ -1,8 +1,9 @@
-//! Verbs on whole files: verify, head, stats, backup, backups, restore, keygen.
+//! Verbs on whole files: stats, backup, backups, restore, keygen.
 
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
+use codex::proof::SigningKey;
 use codex::{Head, RestoreOptions};
 use serde_json::json;
 
@@ -14,35 +15,6 @@ use crate::secret::{self, Secret};
 
 pub(super) fn hex(head: &Head) -> String {
     base16ct::lower::encode_string(&head.root)
-}
-
-pub(super) fn verify(global: &Global, output: &mut Output) -> Result<(), Failure> {
-    let store = open(global, Access::Read, output)?;
-    let report = store.verify()?;
-    let text = format!(
-        "{} bytes, {} frames and {} commits are whole\nhead {} {}",
-        report.bytes,
-        report.frames,
-        report.commits,
-        report.head.size,
-        hex(&report.head)
-    );
-    if report.torn_bytes > 0 {
-        output.note("a commit that was never acknowledged ends the file; the next write cuts it off");
-    }
-    let object = json!({
-        "bytes": report.bytes, "frames": report.frames, "commits": report.commits,
-        "sequence": report.sequence, "size": report.head.size, "root": hex(&report.head),
-        "torn_bytes": report.torn_bytes,
-    });
-    output.result(&text, &object)
-}
-
-pub(super) fn head(global: &Global, output: &mut Output) -> Result<(), Failure> {
-    let store = open(global, Access::Read, output)?;
-    let (head, sequence) = (store.head(), store.view().sequence());
-    let object = json!({"size": head.size, "root": hex(&head), "sequence": sequence});
-    output.result(&format!("{} {} {sequence}", head.size, hex(&head)), &object)
 }
 
 pub(super) fn stats(global: &Global, output: &mut Output) -> Result<(), Failure> {
@@ -107,12 +79,33 @@ pub(super) fn restore(global: &Global, restore: &Restore, output: &mut Output) -
 }
 
 pub(super) fn keygen(keygen: &Keygen, output: &mut Output) -> Result<(), Failure> {
-    if keygen.file == Path::new("-") {
+    if keygen.signing {
+        return signing_keygen(keygen, output);
+    }
+    if keygen.file.as_deref() == Some(Path::new("-")) {
         let key = secret::new_key()?;
         return output.result(&key, &json!({"key": key.as_str()}));
     }
-    secret::write_new_key(&keygen.file)?;
-    let path = keygen.file.to_string_lossy();
+    let file = keygen.file.as_deref().unwrap_or(Path::new("codex.key"));
+    secret::write_new_key(file)?;
+    let path = file.to_string_lossy();
     output.note(&format!("wrote a new key to {path}; without it, what it encrypts is lost"));
     output.result("", &json!({"key_file": path}))
+}
+
+fn signing_keygen(keygen: &Keygen, output: &mut Output) -> Result<(), Failure> {
+    let key = SigningKey::generate(&keygen.name).map_err(codex::Error::from)?;
+    let file = keygen.file.as_deref().unwrap_or(Path::new("codex.signing-key"));
+    if file == Path::new("-") {
+        return Err(Failure::validation("a signing key is written to a file, with its public key beside it")
+            .hint("codex keygen --signing FILE"));
+    }
+    let public = key.verifying_key().to_string();
+    let mut public_file = file.as_os_str().to_owned();
+    public_file.push(".pub");
+    secret::write_new_pair(file, &key, Path::new(&public_file), &public)?;
+    let (path, public_path) = (file.to_string_lossy(), public_file.to_string_lossy());
+    output
+        .note(&format!("wrote a new signing key to {path}, and what checks its signatures to {public_path}"));
+    output.result(&public, &json!({"key_file": path, "public_key_file": public_path, "public_key": public}))
 }

@@ -1,5 +1,6 @@
 //! The verbs, each a few lines over the library.
 
+mod evidence;
 mod files;
 mod records;
 mod repair;
@@ -8,6 +9,7 @@ mod tour;
 
 use std::path::PathBuf;
 
+use codex::proof::UnkeyedLog;
 use codex::{ErrorKind, Options, Store};
 
 use crate::args::{Command, Global, Mode};
@@ -28,8 +30,10 @@ pub(crate) fn run(global: &Global, command: Command, output: &mut Output) -> Res
         Command::Batch(batch) => streams::batch(global, &batch, output),
         Command::Import(import) => streams::import(global, &import, output),
         Command::Export(export) => streams::export(global, &export, output),
-        Command::Verify => files::verify(global, output),
-        Command::Head => files::head(global, output),
+        Command::Verify(verify) => evidence::verify(global, &verify, output),
+        Command::Head(head) => evidence::head(global, &head, output),
+        Command::Prove(prove) => evidence::prove(global, &prove, output),
+        Command::CheckProof(check) => evidence::check_proof(&check, output),
         Command::Stats => files::stats(global, output),
         Command::Backup(backup) => files::backup(global, &backup, output),
         Command::Backups => files::backups(global, output),
@@ -65,6 +69,13 @@ impl Target {
         match self {
             Self::File(path) => options.open(path),
             Self::Home(name) => options.open_home(name),
+        }
+    }
+
+    fn open_unkeyed(&self) -> codex::Result<UnkeyedLog> {
+        match self {
+            Self::File(path) => UnkeyedLog::open(path),
+            Self::Home(name) => UnkeyedLog::open_home(name),
         }
     }
 }
