@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::step::{self, Steps};
-use crate::{Workspace, crash, examples, fuzz, loom, readme, tidy};
+use crate::{Workspace, crash, evidence, examples, fuzz, loom, readme, tidy};
 
 /// Runs all checks up to the first failure, then tells how long each took and what the tests came to.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
@@ -43,6 +43,10 @@ fn checks(workspace: &Workspace, steps: &mut Steps) -> Result<Vec<String>> {
     })?;
     steps.run("tidy", || tidy::run(workspace))?;
     steps.run("examples", || examples::run(workspace))?;
+    match evidence::python(workspace) {
+        Ok(python) => steps.run("evidence", || evidence::run(workspace, &python))?,
+        Err(why) => steps.not_run("evidence", why),
+    }
     steps.run("readme", || readme::run(workspace))?;
     Ok(summaries)
 }

@@ -6,6 +6,7 @@
 mod bench;
 mod ci;
 mod crash;
+mod evidence;
 mod examples;
 mod fuzz;
 mod lexer;
@@ -33,6 +34,7 @@ Usage: cargo xtask COMMAND
   mutants [ARGUMENTS]
              mutation testing of the cryptography and the core, with cargo-mutants
   tidy       the architecture's invariants, checked over the sources
+  evidence   heads and proofs, checked by a Python program that shares no line with ours
   examples   every example of every crate
   readme     the README's commands, tests left out, as on a fresh checkout
   bench peers [OPTIONS]
@@ -58,6 +60,11 @@ fn run() -> Result<()> {
         ["fuzz", ref rest @ ..] => fuzz::run(&Workspace::find()?, rest),
         ["mutants", ref rest @ ..] => mutants::run(&Workspace::find()?, rest),
         ["tidy"] => tidy::run(&Workspace::find()?),
+        ["evidence"] => {
+            let workspace = Workspace::find()?;
+            let python = evidence::python(&workspace).map_err(|why| anyhow::anyhow!("not run: {why}"))?;
+            evidence::run(&workspace, &python)
+        }
         ["examples"] => examples::run(&Workspace::find()?),
         ["readme"] => readme::run(&Workspace::find()?),
         ["bench", "peers", ref options @ ..] => step::run(&mut bench::peers(&Workspace::find()?, options)),

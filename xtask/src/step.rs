@@ -60,6 +60,8 @@ fn summary(line: &[u8]) -> Option<String> {
 #[derive(Debug, Default)]
 pub(crate) struct Steps {
     took: Vec<(&'static str, Duration)>,
+    /// Checks that this machine cannot run, and why.
+    not_run: Vec<(&'static str, &'static str)>,
 }
 
 impl Steps {
@@ -75,13 +77,22 @@ impl Steps {
         outcome
     }
 
-    /// One line for each check that was run, and their sum.
+    /// Says of a check that it was not run.
+    pub(crate) fn not_run(&mut self, name: &'static str, why: &'static str) {
+        println!("==> {name}: NOT RUN: {why}");
+        self.not_run.push((name, why));
+    }
+
+    /// One line for each check that was run, and their sum; and one for each that was not.
     pub(crate) fn report(&self) {
         for (name, took) in &self.took {
             println!("{name:<10} {:>7.1} s", took.as_secs_f64());
         }
         let sum: Duration = self.took.iter().map(|(_, took)| *took).sum();
         println!("{:<10} {:>7.1} s", "together", sum.as_secs_f64());
+        for (name, why) in &self.not_run {
+            println!("{name:<10} NOT RUN: {why}");
+        }
     }
 }
 
