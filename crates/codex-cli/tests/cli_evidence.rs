@@ -192,6 +192,14 @@ fn a_proof_that_does_not_fit_is_refused_with_the_reason() {
     write(&scratch, "newer", &format!("{DB} head"));
     let (code, said) = refused(&proof, "--head newer");
     assert!(code == 2 && said.contains("a head of 5 frames, and the head that was given has 6"), "{said}");
+    // A fork of the same length.
+    scratch.write("fork.db", scratch.read("app.db"));
+    commits(&scratch, "app.db", 7..=7);
+    commits(&scratch, "fork.db", 8..=8);
+    write(&scratch, "fork-head", "--file fork.db --key-file key head");
+    let fresh = scratch.ok(&format!("{DB} prove 3"));
+    let (code, said) = refused(fresh.as_bytes(), "--head fork-head");
+    assert!(code == 6 && said.contains("another head of the same size: there was a fork"), "{said}");
     write(&scratch, "since", &format!("{DB} prove --since head"));
     let (code, said) = scratch.fails("check-proof since");
     assert!(code == 2 && said.contains("continues an older head, which is not given"), "{said}");

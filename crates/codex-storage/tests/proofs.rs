@@ -205,7 +205,7 @@ fn read_bytes(disk: &SimVfs) -> u64 {
 fn a_checkpoint_with_a_forged_leaf_index_costs_a_pass_over_the_headers_and_proves_nothing_false() {
     let disk = SimVfs::new(1);
     let database = create(&disk, Mode::Ledger, false);
-    grow(&database, LONG);
+    let heads = grow(&database, LONG);
     database.checkpoint().expect("room for it");
     let head = database.log_head();
     database.close().expect("a clean end");
@@ -217,10 +217,19 @@ fn a_checkpoint_with_a_forged_leaf_index_costs_a_pass_over_the_headers_and_prove
         let mut bytes = disk.read_file(CHECKPOINT).expect("the checkpoint");
         let forged = resealed(&mut bytes, head.id, |payload| payload[manifest + at] ^= 1);
         disk.write_file(CHECKPOINT, &forged).expect("room for it");
-        let database = open(&disk, false);
-        assert!(!database.stats().recovery.checkpoint_damaged, "the forgery is believed");
-        check_proofs(&database, [1, 700, 1024, 1025, 2048, LONG]);
-        assert_eq!(database.compare_head(head).expect("its own"), Continuation::Same);
+        let believed = || {
+            let database =
+                open_with(&OpenOptions { read_only: true, ..options(&disk) }, false).expect("it opens");
+            assert!(!database.stats().recovery.checkpoint_damaged, "the forgery is believed");
+            database
+        };
+        check_proofs(&believed(), [1, 700, 1024, 1025, 2048, LONG]);
+        assert_eq!(believed().compare_head(head).expect("its own"), Continuation::Same);
+        let continued = Continuation::Extends { frames: LONG - 1100 };
+        assert_eq!(believed().compare_head(heads[1100]).expect("it was"), continued);
+        let (proof, newer) = believed().prove_consistency(1100, 2048).expect("both are there");
+        assert_eq!(newer, heads[2048]);
+        proof.verify(&heads[1100].root, &newer.root).expect("a proof holds");
     }
 }
 
@@ -383,6 +392,19 @@ fn bytes_that_are_no_frame_of_the_database_say_nothing() {
         assert_eq!(FrameFacts::read(&proof.frame[..len], id), None, "cut to {len} bytes");
     }
     assert_eq!(FrameFacts::read(&[&proof.frame[..], b"x"].concat(), id), None);
+    let disk = SimVfs::new(1);
+    let database = create(&disk, Mode::Snapshot, true);
+    let first_frame = |len: usize| {
+        let start = usize::try_from(LOG_START).expect("small");
+        disk.read_file(PATH).expect("the database")[start..start + FrameHeader::LEN + len + 16].to_vec()
+    };
+    set(&database, "large", &vec![7; 1_100_000]);
+    let id_of_large = database.log_head().id;
+    assert_eq!(FrameFacts::read(&first_frame(1 << 20), id_of_large), None, "a commit goes on behind it");
+    set(&database, "large", b"small");
+    database.compact().expect("room for it");
+    // One operation, a set: its number, the lengths, key and value.
+    assert_eq!(FrameFacts::read(&first_frame(14), id_of_large), None, "a state, and no commit");
     for byte in 0..FrameHeader::LEN {
         let mut changed = proof.frame.clone();
         changed[byte] ^= 1;
@@ -440,11 +462,11 @@ fn without_the_key_a_torn_end_is_reported_and_a_cut_acknowledged_one_is_refused(
     let frame_len = proof.frame.len() as u64;
     let killed = disk.snapshot();
     drop(database);
-    // The last commit was never said to be durable by a later one.
+    // The last commit was never said to be durable by a later one. What is left of it ends in a byte that is not zero.
     let torn = killed.snapshot();
-    torn.overwrite(PATH, last + 50, &vec![0; 4096]).expect("within the file");
+    torn.overwrite(PATH, last + 6, &vec![0; 4096]).expect("within the file");
     let log = UnkeyedLog::open(&torn, Path::new(PATH)).expect("a torn end is no damage");
-    assert_eq!((log.report().head, log.report().torn_bytes), (heads[3], 50));
+    assert_eq!((log.report().head, log.report().torn_bytes), (heads[3], 6));
     assert_eq!(log.report().floor_size, 0);
     let ahead = mismatch(log.compare_head(heads[4]));
     assert!(matches!(ahead, HeadMismatch::Ahead { head: 4, log: 3 }), "{ahead:?}");
