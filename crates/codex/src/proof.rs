@@ -1,5 +1,33 @@
 //! Evidence of what a ledger holds: heads to keep elsewhere, proofs to hand on, and checks that need neither the
 //! database nor its key. `docs/evidence.md` walks through all of it.
+//!
+//! ```
+//! use codex::proof::{CommitProof, HeadNote, SigningKey};
+//! use codex::{Mode, Options};
+//!
+//! # fn main() -> codex::Result<()> {
+//! # let folder = tempfile::tempdir().expect("a folder");
+//! # let path = folder.path().join("app.db");
+//! let key = SigningKey::generate("example.com/audit")?;
+//! let store = Options::new().mode(Mode::Ledger).open(&path)?;
+//! store.set("account:1", &100)?;
+//! let mut proof = store.prove(1)?;
+//! proof.sign(&key);
+//! let sent = proof.to_string();
+//!
+//! // Elsewhere, with nothing but the public key:
+//! let proof: CommitProof = sent.parse()?;
+//! proof.head().verify(key.verifying_key())?;
+//! assert_eq!(proof.verify()?.last_sequence, 1);
+//!
+//! // The next opening demands what was there.
+//! let kept: HeadNote = store.log_head().into();
+//! store.close()?;
+//! let store = Options::new().expect_head(kept.head()).open(&path)?;
+//! # drop(store);
+//! # Ok(())
+//! # }
+//! ```
 
 use std::fmt;
 use std::path::Path;
