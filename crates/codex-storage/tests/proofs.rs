@@ -9,7 +9,7 @@ use codex_crypto::merkle::leaf_hash;
 use codex_crypto::{DatabaseId, Digest, EncryptionKey, Frontier, LogHead, PlaintextSealer, Salt, Unlock};
 use codex_storage::format::frame::{self, FrameHeader};
 use codex_storage::sync::Arc;
-use codex_storage::vfs::sim::{Logged, Operation, SimVfs};
+use codex_storage::vfs::sim::{DiskError, Fault, Logged, Operation, SimVfs};
 use codex_storage::{
     Background, Batch, Continuation, Damage, Database, Durability, ExpectedHead, FrameFacts, HeadMismatch,
     Mode, OpenOptions, Result, SequenceNumber, StorageError, UnkeyedLog,
@@ -231,6 +231,22 @@ fn a_checkpoint_with_a_forged_leaf_index_costs_a_pass_over_the_headers_and_prove
         assert_eq!(newer, heads[2048]);
         proof.verify(&heads[1100].root, &newer.root).expect("a proof holds");
     }
+}
+
+#[test]
+fn a_checkpoint_is_written_beside_damage_for_others_to_report_and_not_beside_a_failing_disk() {
+    let disk = SimVfs::new(1);
+    let database = create(&disk, Mode::Ledger, true);
+    grow(&database, 20);
+    disk.fail_next(Operation::Read, 0, Fault::Before(DiskError::Io));
+    let failed = database.checkpoint().expect_err("the log cannot be read");
+    assert!(matches!(failed, StorageError::Io { action: "read", .. }), "{failed:?}");
+    assert!(disk.read_file(CHECKPOINT).is_err(), "nothing was written");
+    // Damage in what it covers takes nothing from what is in memory.
+    disk.flip_bit(PATH, (LOG_START + 5) * 8).expect("the file has it");
+    database.checkpoint().expect("room for it");
+    let error = database.prove(SequenceNumber(1)).expect_err("it is damaged");
+    assert!(matches!(error, StorageError::Damaged { offset: LOG_START, .. }), "{error:?}");
 }
 
 /// The frames of a plaintext checkpoint, sealed and linked anew after the payload of the first was changed.

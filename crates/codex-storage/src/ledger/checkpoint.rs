@@ -54,22 +54,27 @@ impl CheckpointJob {
 
     /// The leaf index of what the checkpoint covers, brought up to date and held against the head there.
     ///
-    /// A log that does not give it is damaged, which is for `verify` and for proofs to say: they name the place. For the
-    /// next opening the checkpoint is as good without an index.
-    fn encode_leaves(&self) -> Vec<u8> {
+    /// A log that contradicts it is damaged, which is for `verify` and for proofs to say: they name the place. For the
+    /// next opening the checkpoint is as good with an index that knows nothing.
+    fn encode_leaves(&self) -> Result<Vec<u8>> {
         let (file, path) = (&*self.log_file, self.files.database());
         let log = ProvenLog { file, path, header: &self.header, end: &self.covers };
         let checked =
             consult_log(log, &self.leaves, || Ok(()), |tree, log| tree.root(log.size()).map(|_| ()));
-        let size = if checked.is_ok() { self.covers.frontier.size() } else { 0 };
-        self.leaves.lock().encode(size)
+        let size = match checked {
+            Ok(()) => self.covers.frontier.size(),
+            Err(StorageError::Damaged { .. }) => 0,
+            Err(error) => return Err(error),
+        };
+        Ok(self.leaves.lock().encode(size))
     }
 }
 
 impl Maintenance for CheckpointJob {
     fn run(self: Box<Self>, host: &dyn MaintenanceHost) -> Result<()> {
         let path = self.files.checkpoint();
-        let Some(manifest) = encode_manifest(&self.covers, self.view.totals().records, &self.encode_leaves())
+        let Some(manifest) =
+            encode_manifest(&self.covers, self.view.totals().records, &self.encode_leaves()?)
         else {
             return Ok(());
         };
