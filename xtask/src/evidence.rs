@@ -22,7 +22,7 @@ pub(crate) fn python(workspace: &Workspace) -> Result<PathBuf, &'static str> {
         if !succeeds(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder)) {
             return Err("python3 cannot make a virtual environment");
         }
-        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
+        let pip = ["-m", "pip", "install", "--quiet", "--retries", "1", "--requirement"];
         if !succeeds(Command::new(&python).args(pip).arg(requirements)) {
             return Err("the packages of docs/evidence/requirements.txt cannot be had");
         }
