@@ -136,6 +136,14 @@ mod tests {
     }
 
     #[test]
+    fn a_check_that_cannot_be_run_is_named_and_does_not_count_as_run() {
+        let mut steps = Steps::default();
+        steps.not_run("evidence", "there is no python3");
+        assert_eq!(steps.not_run, [("evidence", "there is no python3")]);
+        assert!(steps.took.is_empty());
+    }
+
+    #[test]
     fn nothing_is_lost_of_a_failed_check() {
         let mut steps = Steps::default();
         let outcome: Result<()> = steps.run("tidy", || anyhow::bail!("a violation"));
