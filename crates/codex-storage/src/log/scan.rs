@@ -247,10 +247,7 @@ mod tests {
     }
 
     fn fits(frame: &FrameHeader, header: &Header, last: u64) -> bool {
-        let mut end = Position::start(header);
-        end.sequence = SequenceNumber(last);
-        let scanned = Scanned { end, stop: LOG_START, durable: 0, frames: 0, commits: 0 };
-        continues(frame, &OpenGroup::default(), &scanned, header)
+        continues(frame, &OpenGroup::default(), SequenceNumber(last), header)
     }
 
     #[test]
