@@ -50,12 +50,7 @@ impl LogEngine for SnapshotEngine {
     }
 
     fn maintenance_is_due(&self, live: Totals, occasion: Occasion) -> bool {
-        let rewritten = rewritten_len(live);
-        let len = self.log.end().offset;
-        match occasion {
-            Occasion::Running => len > REWRITE_LEN_MIN && len > rewritten + rewritten / 4 * 3,
-            Occasion::Closing => len > CLOSING_REWRITE_LEN_MIN && len > rewritten + rewritten / 2,
-        }
+        rewrite_is_due(self.log.end().offset, live, occasion)
     }
 
     fn plan_maintenance(&mut self, view: View) -> Result<Box<dyn Maintenance>> {
@@ -67,6 +62,21 @@ impl LogEngine for SnapshotEngine {
     }
 
     fn note_checkpoint(&mut self, _offset: u64) {}
+}
+
+/// Whether a log of `len` bytes is to be rewritten: so that it stays below twice what is live while the database is open,
+/// and is at most one and a half times that when it is closed.
+fn rewrite_is_due(len: u64, live: Totals, occasion: Occasion) -> bool {
+    let rewritten = rewritten_len(live);
+    match occasion {
+        Occasion::Running => len > REWRITE_LEN_MIN && len > rewritten + rewritten / 4 * 3,
+        // Short records have much around them; without the second condition each closing would rewrite them in vain.
+        Occasion::Closing => {
+            len > CLOSING_REWRITE_LEN_MIN
+                && len > live.bytes + live.bytes / 2
+                && len > rewritten + rewritten / 4
+        }
+    }
 }
 
 /// What a rewrite would leave, in bytes.
@@ -82,3 +92,28 @@ const FRAME_SHARE: u64 = 4096;
 const REWRITE_LEN_MIN: u64 = 1 << 20;
 /// Nobody should wait at closing for a rewrite that saves little.
 const CLOSING_REWRITE_LEN_MIN: u64 = 16 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn due_at_closing(len: u64, live: Totals) -> bool {
+        rewrite_is_due(len, live, Occasion::Closing)
+    }
+
+    #[test]
+    fn a_closed_file_is_at_most_one_and_a_half_times_what_is_live() {
+        let live = Totals { records: 1_000_000, bytes: 116_000_000 };
+        assert!(!due_at_closing(174_000_000, live));
+        assert!(due_at_closing(174_000_001, live));
+        assert!(!due_at_closing(16 << 20, Totals::default()), "small files are left alone");
+    }
+
+    #[test]
+    fn closing_rewrites_no_short_records_in_vain() {
+        // A counter each: the rewritten file itself has twice their bytes.
+        let live = Totals { records: 10_000_000, bytes: 50_000_000 };
+        assert!(!due_at_closing(rewritten_len(live), live));
+        assert!(due_at_closing(rewritten_len(live) * 2, live));
+    }
+}
