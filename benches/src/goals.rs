@@ -116,7 +116,7 @@ fn commit_cost(results: &Results) -> Vec<Goal> {
         ),
         work("the same, ledger mode", AtLeast(0.8), evenness("codex-ledger")),
         work(
-            "longest wait beside a rewrite, beyond that beside nothing, in syncs",
+            "longest wait beside a rewrite, beyond that beside a computing thread, in syncs",
             AtMost(2.0),
             syncs_longer(results, "codex", "maintenance", "max"),
         ),
@@ -169,7 +169,7 @@ fn scans(results: &Results) -> Vec<Goal> {
         work("full, iterator ÷ LMDB", AtLeast(0.5), beside_lmdb("codex-iterator", "full")),
         work("prefixes of 100, iterator ÷ LMDB", AtLeast(0.5), beside_lmdb("codex-iterator", "prefixes")),
         work(
-            "99.9th percentile of a commit beside a long scan, beyond that beside nothing, in syncs",
+            "99.9th percentile of a commit beside a long scan, beyond that beside a computing thread, in syncs",
             AtMost(1.0),
             syncs_longer(results, "codex", "scan", "p99.9"),
         ),
@@ -222,10 +222,11 @@ fn sizes(results: &Results) -> Vec<Goal> {
     ]
 }
 
-/// How much longer a commit waits beside something than beside nothing, in syncs of the append loop.
+/// How much longer a commit waits beside something than beside a thread that only computes, in syncs of the append loop:
+/// that a busy processor lets it wait is not the store's doing.
 fn syncs_longer(results: &Results, row: &str, beside: &str, share: &str) -> Option<f64> {
     let of = |beside: &str, share: &str| results.median("beside", row, &format!("{beside} {share}"));
-    ratio(difference(of(beside, share), of("nothing", share)), of("append", "p50"))
+    ratio(difference(of(beside, share), of("computing", share)), of("append", "p50"))
 }
 
 /// The most that any row of a kind has reached.

@@ -253,7 +253,7 @@ fn tables(scale: Scale) -> Vec<Table> {
         ),
         Table::new(
             "How long commits wait beside nothing",
-            "In microseconds, 1 writer; so in the next three.",
+            "In microseconds, 1 writer; so in the next four.",
             waits("beside", "nothing "),
         ),
         Table::new(
@@ -262,6 +262,7 @@ fn tables(scale: Scale) -> Vec<Table> {
             waits("beside", "maintenance "),
         ),
         Table::new("How long beside scans of everything", "", waits("beside", "scan ")),
+        Table::new("How long beside a thread that only computes", "", waits("beside", "computing ")),
         Table::new("The append loop of the same minute", "", waits("beside", "append ")),
         Table::new(
             "Opening a ledger, in milliseconds",

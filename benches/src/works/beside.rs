@@ -1,4 +1,5 @@
-//! How long durable commits wait beside a rewrite or checkpoint, beside a long scan, and beside nothing.
+//! How long durable commits wait beside a rewrite or checkpoint, beside a long scan, beside a thread that only computes,
+//! and beside nothing.
 
 use std::fs;
 use std::hint::black_box;
@@ -35,6 +36,7 @@ pub(super) fn measure(place: Place<'_>) -> Result<Figures> {
     note("maintenance", &beside_maintenance(place, &store, &checkpoint)?);
     note("nothing", &commits(place, &store)?);
     note("scan", &beside_scan(place, &store)?);
+    note("computing", &beside_computing(place, &store)?);
     // A sync of the same minute, as the measure of how much more than beside nothing a commit may wait.
     note("append", &limits::append_alone(place.folder, place.scale.duration())?);
     if let Some(error) = store.stats().background_error {
@@ -97,19 +99,41 @@ fn beside_maintenance(place: Place<'_>, store: &Store, checkpoint: &Path) -> Res
 }
 
 fn beside_scan(place: Place<'_>, store: &Store) -> Result<Counted> {
+    commits_beside(place, store, || {
+        store.view().for_each(.., |key, value| {
+            black_box((key, value));
+        })
+    })
+}
+
+/// What a thread that wants nothing of the store costs: the processor's share of what the others cost.
+fn beside_computing(place: Place<'_>, store: &Store) -> Result<Counted> {
+    let mut random = Random::of(1);
+    commits_beside(place, store, move || {
+        for _ in 0..1 << 16 {
+            black_box(random.next());
+        }
+        Ok(())
+    })
+}
+
+/// Commits beside a thread that does one piece of work after the other.
+fn commits_beside(
+    place: Place<'_>,
+    store: &Store,
+    mut piece: impl FnMut() -> codex::Result<()> + Send,
+) -> Result<Counted> {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
-        let scans = scope.spawn(|| -> codex::Result<()> {
+        let other = scope.spawn(|| -> codex::Result<()> {
             while !done.load(Ordering::Acquire) {
-                store.view().for_each(.., |key, value| {
-                    black_box((key, value));
-                })?;
+                piece()?;
             }
             Ok(())
         });
         let counted = commits(place, store);
         done.store(true, Ordering::Release);
-        scans.join().expect("a panic ends the cell")?;
+        other.join().expect("a panic ends the cell")?;
         counted
     })
 }
