@@ -5,6 +5,7 @@ use std::fmt;
 use crate::error::{Result, StorageError};
 use crate::format::SequenceNumber;
 use crate::record::Record;
+use crate::view::Bounds;
 
 /// Longest record key, in bytes.
 pub const KEY_LEN_MAX: usize = 65_535;
@@ -14,6 +15,9 @@ pub const USER_VALUE_LEN_MAX: usize = 1 << 30;
 pub const VALUE_LEN_MAX: usize = USER_VALUE_LEN_MAX + 16;
 /// Longest batch, in bytes of keys and values.
 pub const BATCH_LEN_MAX: u64 = 4 << 30;
+
+/// The most records of a range that [`Batch::require_range`] looks through again: less than a millisecond.
+pub const REQUIRED_RECORDS_MAX: usize = 4096;
 
 /// One change.
 #[derive(Clone)]
@@ -36,12 +40,13 @@ impl fmt::Debug for Operation {
     }
 }
 
-/// What must hold of a key for a batch to be committed.
+/// What must hold for a batch to be committed.
 #[derive(Clone)]
-pub(crate) struct Condition {
-    pub(crate) key: Box<[u8]>,
-    /// The commit that wrote the key's value; `None`: the key is absent.
-    pub(crate) written_by: Option<SequenceNumber>,
+pub(crate) enum Condition {
+    /// The value of a key is the one that this commit wrote; `None`: the key is absent.
+    Key { key: Box<[u8]>, written_by: Option<SequenceNumber> },
+    /// Nothing in a range has changed since a commit behind which it had so many records.
+    Range { bounds: Bounds, since: SequenceNumber, records: usize },
 }
 
 /// Operations that are committed together or not at all, in their order; and what must hold for that.
@@ -99,8 +104,15 @@ impl Batch {
     /// [`Outcome::Conflict`]: crate::table::Outcome::Conflict
     pub fn require(&mut self, key: &[u8], written_by: Option<SequenceNumber>) -> Result<()> {
         check_key(key)?;
-        self.conditions.push(Condition { key: key.into(), written_by });
+        self.conditions.push(Condition::Key { key: key.into(), written_by });
         Ok(())
+    }
+
+    /// Demands that nothing in a range of keys has changed since the commit `since`, behind which it had `records`
+    /// records. The range is looked through again with the table's lock held; beyond [`REQUIRED_RECORDS_MAX`] records any
+    /// later commit at all counts as a change, so that nobody waits for that.
+    pub fn require_range(&mut self, bounds: Bounds, since: SequenceNumber, records: usize) {
+        self.conditions.push(Condition::Range { bounds, since, records });
     }
 
     /// The operations, in their order.

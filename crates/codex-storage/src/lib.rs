@@ -39,7 +39,9 @@ mod verify;
 mod view;
 
 pub use background::Background;
-pub use batch::{BATCH_LEN_MAX, Batch, KEY_LEN_MAX, Operation, USER_VALUE_LEN_MAX, VALUE_LEN_MAX};
+pub use batch::{
+    BATCH_LEN_MAX, Batch, KEY_LEN_MAX, Operation, REQUIRED_RECORDS_MAX, USER_VALUE_LEN_MAX, VALUE_LEN_MAX,
+};
 pub use database::Database;
 pub use error::{Damage, Result, StorageError};
 pub use format::header::Floor;

@@ -54,7 +54,8 @@ impl Record {
     }
 
     /// The commit that wrote the record.
-    pub(crate) fn written_by(&self) -> SequenceNumber {
+    #[must_use]
+    pub fn written_by(&self) -> SequenceNumber {
         SequenceNumber(self.head().written_by.load(Ordering::Acquire))
     }
 

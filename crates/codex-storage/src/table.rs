@@ -21,11 +21,12 @@ use std::ops::Bound;
 use self::generation::Generation;
 pub use self::group::Group;
 pub(crate) use self::loading::TableLoader;
-use crate::batch::{Batch, Operation};
+use crate::batch::{Batch, Operation, REQUIRED_RECORDS_MAX};
 use crate::core::Table;
 use crate::format::SequenceNumber;
 use crate::record::Record;
 use crate::sync::Mutex;
+use crate::view::is_valid;
 
 /// Operations applied or versions reclaimed under one hold of the lock. A search and an
 /// insertion cost about a microsecond, so that the hold stays well below a millisecond.
@@ -194,6 +195,31 @@ impl RecordTable {
     /// The record of a key, whether published or not.
     fn newest(&self, key: &[u8]) -> Option<&Record> {
         self.current.newest(key)
+    }
+
+    /// Whether nothing in a range has changed since a commit behind which it had `records` records, unpublished changes
+    /// counted. A record that went leaves too few; whatever came instead is younger.
+    fn is_unchanged(
+        &self,
+        range: (Bound<&[u8]>, Bound<&[u8]>),
+        since: SequenceNumber,
+        records: usize,
+    ) -> bool {
+        if self.published == since || !is_valid(range) {
+            return true;
+        }
+        let mut found = 0;
+        for (looked, (_, record)) in self.current.range(range, SequenceNumber::MAX).enumerate() {
+            if looked == REQUIRED_RECORDS_MAX {
+                return false;
+            }
+            let Some(record) = record else { continue };
+            found += 1;
+            if found > records || record.written_by() > since {
+                return false;
+            }
+        }
+        found == records
     }
 
     fn generation(&self, at: SequenceNumber) -> &Generation {

@@ -1,6 +1,7 @@
 //! What a commit comes to does not depend on which commits share its group.
 #![cfg(not(loom))]
 
+use std::ops::Bound;
 use std::path::Path;
 
 use codex_storage::sync::Arc;
@@ -55,4 +56,44 @@ fn closing_commits_what_nobody_leads() {
     database.close().expect("nothing fails");
     pending.wait().expect("nothing fails");
     assert!(database.has(b"key"));
+}
+
+#[test]
+fn a_demand_on_a_range_sees_what_the_commits_before_it_in_its_group_change() {
+    let bounds = || (Bound::Included(b"k".to_vec()), Bound::Excluded(b"l".to_vec()));
+    let set = |key: &[u8]| {
+        let mut batch = Batch::new();
+        batch.set(key, &[b"1"]).expect("within bounds");
+        batch
+    };
+    let demanding = |since: u64, records| {
+        let mut batch = set(b"result");
+        batch.require_range(bounds(), SequenceNumber(since), records);
+        batch
+    };
+    let delete = |key: &[u8]| {
+        let mut batch = Batch::new();
+        batch.delete(key).expect("within bounds");
+        batch
+    };
+    let clear = || {
+        let mut batch = Batch::new();
+        batch.clear();
+        batch
+    };
+    for (between, holds) in [
+        (set(b"l"), true),
+        (set(b"k2"), false),
+        (set(b"k1"), false),
+        (delete(b"k1"), false),
+        (delete(b"k9"), true),
+        (clear(), false),
+    ] {
+        let database = database();
+        database.commit(set(b"k1")).expect("nothing fails");
+        let pending = [between, demanding(1, 1)].map(|batch| database.submit(batch).expect("it is open"));
+        database.tend().expect("nothing fails");
+        let [_, last] = pending.map(|pending| pending.wait().expect("nothing fails"));
+        assert_eq!(last != Outcome::Conflict, holds, "{last:?}");
+    }
 }

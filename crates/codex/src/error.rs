@@ -26,7 +26,7 @@ pub enum ErrorKind {
     Encryption,
     /// Damage or tampering.
     Integrity,
-    /// The database is open elsewhere.
+    /// The database is open elsewhere, or a transaction has met changes of others too often.
     Concurrency,
     /// A bug of ours.
     Internal,
@@ -72,6 +72,12 @@ impl Error {
 
     pub(crate) fn validation(message: &'static str) -> Self {
         Self { kind: ErrorKind::Validation, cause: Cause::Message(message) }
+    }
+
+    pub(crate) fn conflicting() -> Self {
+        let message =
+            "the transaction has met changes of others at every attempt; try again when less is going on";
+        Self { kind: ErrorKind::Concurrency, cause: Cause::Message(message) }
     }
 
     pub(crate) fn integrity(message: &'static str) -> Self {

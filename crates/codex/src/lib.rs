@@ -15,6 +15,7 @@ mod range;
 mod repair;
 mod report;
 mod store;
+mod transaction;
 mod value;
 mod view;
 
@@ -31,6 +32,7 @@ pub use range::KeyRange;
 pub use repair::{Gap, RepairOptions, RepairReport, Resumed, repair};
 pub use report::{Head, Report, Stats};
 pub use store::{Commit, Pending, Store};
+pub use transaction::Transaction;
 pub use value::Compression;
 pub use view::{Entries, Entry, Range, View};
 

@@ -18,6 +18,7 @@ use crate::options::{BackupPolicy, Options};
 use crate::proof::{CommitProof, Continuation, ContinuationProof, ExpectedHead, LogHead};
 use crate::range::KeyRange;
 use crate::report::{Head, Report, Stats};
+use crate::transaction::{self, Transaction};
 use crate::value::{self, Compression, Stored};
 use crate::view::{Entries, Entry, Range, View};
 
@@ -246,6 +247,52 @@ impl Store {
                 return Ok(true);
             }
         }
+    }
+
+    /// Runs `work` on a state of the store, and commits what it changes if nothing that it has read has changed meanwhile;
+    /// else runs it again on the state as it is then. So transactions take place as if one after the other
+    /// (serializable), although any number run at the same time.
+    ///
+    /// `work` may be called several times, and does nothing but through its [`Transaction`] that must happen once. An
+    /// error of `work` is returned and nothing is written. No lock is held while it runs. A transaction that changes
+    /// nothing commits nothing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Concurrency`] if it has met changes of others [`Transaction::ATTEMPTS_MAX`] times.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = codex::Store::open(folder.path().join("app.db"))?;
+    /// store.set("from", &100)?;
+    /// let left = store.transaction(|tx| {
+    ///     let from: u64 = tx.get("from")?.unwrap_or_default();
+    ///     let to: u64 = tx.get("to")?.unwrap_or_default();
+    ///     tx.set("from", &(from - 30))?;
+    ///     tx.set("to", &(to + 30))?;
+    ///     Ok(from - 30)
+    /// })?;
+    /// assert_eq!(left, 70);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn transaction<R>(&self, work: impl FnMut(&mut Transaction) -> Result<R>) -> Result<R> {
+        self.try_transaction(work)
+    }
+
+    /// As [`Store::transaction`], with an error type of the caller's.
+    pub fn try_transaction<R, E: From<Error>>(
+        &self,
+        mut work: impl FnMut(&mut Transaction) -> Result<R, E>,
+    ) -> Result<R, E> {
+        for attempt in 0..Transaction::ATTEMPTS_MAX {
+            let mut transaction = Transaction::new(self.inner.database.view(), self.inner.codec);
+            let result = work(&mut transaction)?;
+            let Some(batch) = transaction.into_batch(self.inner.compression)? else { return Ok(result) };
+            match self.inner.database.commit(batch).map_err(Error::from)? {
+                Outcome::Committed { .. } => return Ok(result),
+                Outcome::Conflict => transaction::wait_after(attempt),
+            }
+        }
+        Err(Error::conflicting().into())
     }
 
     /// The state as it is now, unaffected by later commits.

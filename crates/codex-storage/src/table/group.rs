@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::RangeBounds as _;
 
 use super::{Outcome, RecordTable};
-use crate::batch::{Batch, Operation};
+use crate::batch::{Batch, Condition, Operation};
 use crate::core::TableGroup;
 use crate::format::SequenceNumber;
 use crate::record::{KeyOf, Record};
@@ -57,10 +58,7 @@ impl Group {
         }
         let sequence = self.last().plus(1);
         if let Some(overlay) = &mut self.overlay {
-            if conditions
-                .iter()
-                .any(|condition| overlay.written_by(&condition.key, table) != condition.written_by)
-            {
+            if !conditions.iter().all(|condition| overlay.meets(condition, table)) {
                 return Outcome::Conflict;
             }
             operations.retain(|operation| {
@@ -146,6 +144,17 @@ impl Overlay {
                 self.cleared = true;
                 self.records = 0;
                 self.keys.clear();
+            }
+        }
+    }
+
+    fn meets(&self, condition: &Condition, table: &RecordTable) -> bool {
+        match condition {
+            Condition::Key { key, written_by } => self.written_by(key, table) == *written_by,
+            Condition::Range { bounds, since, records } => {
+                let bounds = (bounds.0.as_ref().map(Vec::as_slice), bounds.1.as_ref().map(Vec::as_slice));
+                let changed_here = self.cleared || self.keys.keys().any(|key| bounds.contains(key.0.key()));
+                !changed_here && table.is_unchanged(bounds, *since, *records)
             }
         }
     }
