@@ -8,6 +8,7 @@ use codex_crypto::{
 };
 
 use crate::background::Background;
+use crate::batch::Operation;
 use crate::clock::{Clock, SystemClock};
 use crate::database::{Database, Parts};
 use crate::engine::LogEngine;
@@ -194,7 +195,7 @@ impl OpenOptions {
         let path = files.database().to_path_buf();
         let log = LogFile { file: &*file, path: &path, header: &opened.header, seals: &opened.seals };
         let mut recovery = Recovery { header_copy_stale: opened.other_is_stale, ..Recovery::default() };
-        let mut table = TableLoader::default();
+        let mut table = TableLoader::new(file.len().map_err(StorageError::io("read the length of", &path))?);
         let mut from = Position::start(&opened.header);
         let mut checkpointed = 0;
         let mut leaves = LeafIndex::default();
@@ -204,20 +205,20 @@ impl OpenOptions {
             from = found.covers;
             checkpointed = from.offset;
             leaves = found.leaves;
-            found.records.into_iter().for_each(|record| table.set(record));
+            found.records.into_iter().for_each(|record| table.push(Operation::Set(record)));
         }
         let recovered = read_log(log, from, |found| match found.record {
             RecordBytes::Set { key_len, record } => {
-                table.set(Record::new(record, key_len).written(found.sequence));
+                table.push(Operation::Set(Record::new(record, key_len).written(found.sequence)));
             }
-            RecordBytes::Delete { key } => table.delete(key),
-            RecordBytes::Clear => table.clear(),
+            RecordBytes::Delete { key } => table.push(Operation::Delete(Record::tombstone(key))),
+            RecordBytes::Clear => table.push(Operation::Clear),
         })?;
         let leaves = Arc::new(Mutex::new(leaves));
         if let Some(head) = self.expect_head {
             compare_log(log, &recovered.end, &leaves, head)?;
         }
-        let table = table.finish(recovered.end.sequence);
+        let table = table.finish(recovered.end.sequence)?;
         recovery.frames_read = recovered.frames;
         if let Behind::Torn(to) = recovered.behind {
             recovery.torn_bytes = to - recovered.end.offset;

@@ -30,7 +30,8 @@ pub use primitives::{RwLockReadGuard, RwLockWriteGuard};
 pub use primitives::MutexGuard;
 
 pub(crate) use primitives::atomic::{AtomicBool, AtomicU64, Ordering};
-// The models spawn threads of their own; the database's thread does not run in them.
+// The models spawn threads of their own; those of the database do not run in them.
+pub(crate) use std::sync::mpsc::{SyncSender, sync_channel};
 pub(crate) use std::thread;
 
 /// A mutex that is not closed by a panic.
