@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::ops::RangeBounds;
 use std::path::Path;
 use std::time::Duration;
 
@@ -17,9 +18,13 @@ use crate::files::Files;
 use crate::format::header::Floor;
 use crate::format::{Mode, SequenceNumber};
 use crate::group::Pending;
+use crate::ledger::commits::LoggedCommits;
+use crate::ledger::history::{History, KeyIndex};
+use crate::ledger::past;
 use crate::log::Durability;
 use crate::open::OpenOptions;
 use crate::pacing::LeaderPacing;
+use crate::point::Point;
 use crate::prefix::Prefix;
 use crate::prove::{self, CommitProof, Continuation, ExpectedHead};
 use crate::record::Record;
@@ -28,7 +33,7 @@ use crate::stats::{self, LogStatus, Stats};
 use crate::sync::{Arc, Condvar, Mutex, MutexGuard, RwLock, thread};
 use crate::table::{Group, Outcome, RecordTable};
 use crate::verify::{self, Report};
-use crate::vfs::File;
+use crate::vfs::{File, Vfs};
 use crate::view::View;
 
 type LogCore = Core<Box<dyn LogEngine>, RecordTable, LeaderPacing>;
@@ -57,6 +62,7 @@ pub(crate) struct Parts {
     pub(crate) durability: Durability,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) background: Background,
+    pub(crate) vfs: Arc<dyn Vfs>,
 }
 
 /// What the database and its threads share. Holding it keeps no lock once the database is closed.
@@ -71,6 +77,9 @@ pub(crate) struct Shared {
     pub(crate) read_only: bool,
     pub(crate) durability: Durability,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) vfs: Arc<dyn Vfs>,
+    /// Where in the log which keys stand; empty until somebody asks for a history. Taken before the I/O lock.
+    pub(crate) key_index: Mutex<KeyIndex>,
     state: Mutex<State>,
     /// A change of `state`.
     changed: Condvar,
@@ -109,7 +118,7 @@ impl Database {
 
     pub(crate) fn start(parts: Parts) -> Result<Self> {
         let Parts { engine, table, files, lock, recovery, mode, encrypted, read_only, .. } = parts;
-        let Parts { durability, clock, background, id, .. } = parts;
+        let Parts { durability, clock, background, id, vfs, .. } = parts;
         let signals = Arc::new(Signals::default());
         let pacing = LeaderPacing::new(clock.clone(), signals.clone(), durability);
         let core = Core::new(engine, Arc::new(RwLock::new(table)), pacing);
@@ -125,6 +134,8 @@ impl Database {
             read_only,
             durability,
             clock,
+            vfs,
+            key_index: Mutex::default(),
             state,
             changed: Condvar::new(),
         });
@@ -261,6 +272,27 @@ impl Database {
             }
             Ok(Prefix::of(engine.log(), &self.shared.files))
         })
+    }
+
+    /// The versions that a key has had, newest first; ledger mode only.
+    ///
+    /// The first call reads the whole log and makes an index in memory: 4 bytes for each operation, and 64 for every
+    /// 2 to 4 KiB of the log. Later calls read what was committed since, and only those KiB that may hold the key.
+    pub fn history(&self, key: &[u8]) -> Result<History> {
+        History::of(&self.shared, key)
+    }
+
+    /// The state at a point of the past; ledger mode only. It is built from the log, or from the checkpoint where that
+    /// lies before the point, and takes the memory of that state as long as the view lives.
+    pub fn at(&self, point: Point) -> Result<View> {
+        past::view_at(&self.shared, point)
+    }
+
+    /// The commits with these sequence numbers, as they were made; ledger mode only. Numbers that no commit has yet are
+    /// passed over. Those made after the call are not shown. What stands before the range is read only if neither the
+    /// checkpoint nor the index of [`Database::history`] spares it, and is in the index from then on.
+    pub fn log(&self, range: impl RangeBounds<u64>) -> Result<LoggedCommits> {
+        LoggedCommits::of(&self.shared, range)
     }
 
     /// Figures.

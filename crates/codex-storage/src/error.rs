@@ -48,6 +48,12 @@ pub enum StorageError {
         /// The mode of the database.
         mode: Mode,
     },
+    /// The past of a database was asked for that does not keep it.
+    #[error(
+        "a database in snapshot mode keeps no history; export its records and import them into a new one in \
+         ledger mode, which does from then on"
+    )]
+    NoHistory,
     /// The file at the path is no CodexDB database.
     #[error("{} is not a CodexDB database", path.display())]
     NotADatabase {

@@ -48,6 +48,8 @@ pub use format::header::Floor;
 pub use format::{Mode, SequenceNumber};
 pub use group::Pending;
 pub use ledger::checkpoint::remove_checkpoint;
+pub use ledger::commits::{LoggedCommit, LoggedCommits};
+pub use ledger::history::{Change, History, Version};
 pub use log::Durability;
 pub use open::OpenOptions;
 pub use point::Point;

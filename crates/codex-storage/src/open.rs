@@ -15,7 +15,6 @@ use crate::engine::LogEngine;
 use crate::error::{Result, StorageError};
 use crate::files::Files;
 use crate::format::header::{BLOCK_LEN, Floor, Header, LOG_START, SLOT_COUNT};
-use crate::format::record::RecordBytes;
 use crate::format::{Mode, SequenceNumber};
 use crate::ledger::{LedgerEngine, checkpoint};
 use crate::lock::{lock, lock_file};
@@ -24,7 +23,6 @@ use crate::log::scan::LogFile;
 use crate::log::writer::{Log, LogParts};
 use crate::log::{Durability, Position, Seals};
 use crate::prove::{ExpectedHead, compare_log};
-use crate::record::Record;
 use crate::recovery::{
     Behind, Opened, Recovery, looks_like_a_database, read_header, read_log, rewrite_stale_copy, settle,
 };
@@ -207,13 +205,7 @@ impl OpenOptions {
             leaves = found.leaves;
             found.records.into_iter().for_each(|record| table.push(Operation::Set(record)));
         }
-        let recovered = read_log(log, from, |found| match found.record {
-            RecordBytes::Set { key_len, record } => {
-                table.push(Operation::Set(Record::new(record, key_len).written(found.sequence)));
-            }
-            RecordBytes::Delete { key } => table.push(Operation::Delete(Record::tombstone(key))),
-            RecordBytes::Clear => table.push(Operation::Clear),
-        })?;
+        let recovered = read_log(log, from, |found| table.replay(found.sequence, found.record))?;
         let leaves = Arc::new(Mutex::new(leaves));
         if let Some(head) = self.expect_head {
             compare_log(log, &recovered.end, &leaves, head)?;
@@ -262,6 +254,7 @@ impl OpenOptions {
             durability,
             clock,
             background: self.background,
+            vfs: self.vfs.clone(),
         })
     }
 

@@ -1,13 +1,26 @@
 //! A point in the history of a database.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::format::SequenceNumber;
 
 /// A point in a history: which commits count as made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Point {
-    /// Up to and including the commit with this sequence number; 0 is before the first.
+    /// The commits up to the one with this sequence number; 0 is before the first.
     Sequence(u64),
-    /// Up to and including the last commit of the last group whose recorded time is not later than this. Times are those of the
-    /// system's clock as each group was written; where that clock was set back, the first later group ends the search.
+    /// The commits before the first one that was written later than this; before all of them, that is none. The time of
+    /// a commit is that of the system's clock as its group was written, so where the clock was set back, what stands
+    /// behind a later time counts as later.
     Time(SystemTime),
+}
+
+impl Point {
+    /// Whether a commit lies behind the point; so do all behind that one.
+    pub(crate) fn is_before(self, sequence: SequenceNumber, time_ns: u64) -> bool {
+        match self {
+            Self::Sequence(last) => last < sequence.0,
+            Self::Time(time) => time < UNIX_EPOCH + Duration::from_nanos(time_ns),
+        }
+    }
 }

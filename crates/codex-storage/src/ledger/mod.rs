@@ -1,6 +1,9 @@
 //! Ledger mode: the log is kept whole; a checkpoint beside it spares opening the reading of it.
 
 pub(crate) mod checkpoint;
+pub(crate) mod commits;
+pub(crate) mod history;
+pub(crate) mod past;
 
 use crate::core::Engine;
 use crate::engine::{LogEngine, Maintenance, Occasion};

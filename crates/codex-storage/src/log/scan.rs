@@ -28,6 +28,8 @@ pub(crate) struct LogFile<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Found<'a> {
     pub(crate) sequence: SequenceNumber,
+    /// When its group was written, in nanoseconds since the Unix epoch.
+    pub(crate) time_ns: u64,
     pub(crate) record: RecordBytes<'a>,
 }
 
@@ -159,7 +161,7 @@ pub(crate) fn read_group(
             if kind == Kind::Base && !matches!(record, RecordBytes::Set { .. }) {
                 return Err(record::Malformed);
             }
-            visit(Found { sequence, record });
+            visit(Found { sequence, time_ns: first.time_ns, record });
             Ok(())
         })?;
     }

@@ -11,6 +11,7 @@ use super::{RecordTable, Totals};
 use crate::batch::Operation;
 use crate::error::{Result, StorageError};
 use crate::format::SequenceNumber;
+use crate::format::record::RecordBytes;
 use crate::record::Record;
 use crate::sync::thread::{self, JoinHandle};
 use crate::sync::{SyncSender, sync_channel};
@@ -34,6 +35,15 @@ impl TableLoader {
         let target = if len < BESIDE_LEN_MIN { None } else { Target::beside() };
         let target = target.unwrap_or_else(|| Target::Here(Box::default()));
         Self { pending: Vec::new(), pending_len: 0, target }
+    }
+
+    /// Applies an operation that the log holds.
+    pub(crate) fn replay(&mut self, by: SequenceNumber, operation: RecordBytes<'_>) {
+        self.push(match operation {
+            RecordBytes::Set { key_len, record } => Operation::Set(Record::new(record, key_len).written(by)),
+            RecordBytes::Delete { key } => Operation::Delete(Record::tombstone(key)),
+            RecordBytes::Clear => Operation::Clear,
+        });
     }
 
     /// Takes the next change. Its record says what commit wrote it.
