@@ -311,6 +311,11 @@ impl Store {
         self.view().prefix(prefix)
     }
 
+    /// [`View::glob`] on a fresh view.
+    pub fn glob(&self, pattern: impl AsRef<[u8]>) -> Result<Range> {
+        self.view().glob(pattern)
+    }
+
     /// [`View::entries`] on a fresh view.
     pub fn entries(&self, range: impl KeyRange) -> Entries {
         self.view().entries(range)

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use crate::bytes::Bytes;
 use crate::codec::Codec;
 use crate::error::Result;
+use crate::glob::Glob;
 use crate::range::{Bounds, KeyRange, prefix_bounds};
 use crate::value;
 
@@ -96,6 +97,30 @@ impl View {
         Range(self.entries_within(prefix_bounds(prefix.as_ref())))
     }
 
+    /// Keys and encoded values of all keys that match a pattern, as [`View::range`] gives them: `*` for any bytes, `?`
+    /// for any one, `[a-z]` for one of a class. [`Glob`] has the rules. Only keys that begin with what stands before the
+    /// first of these are looked at.
+    ///
+    /// ```
+    /// # let folder = std::env::temp_dir().join(format!("codex-glob-{}", std::process::id()));
+    /// # let store = codex::Store::open(folder.join("app.db"))?;
+    /// store.set_many([("user:1:name", "Ada"), ("user:1:mail", "ada@example.org"), ("user:2:name", "Grace")])?;
+    /// let mut names = Vec::new();
+    /// for entry in store.view().glob("user:*:name")? {
+    ///     let (key, _) = entry?;
+    ///     names.push(String::from_utf8_lossy(&key).into_owned());
+    /// }
+    /// assert_eq!(names, ["user:1:name", "user:2:name"]);
+    /// # store.close()?;
+    /// # std::fs::remove_dir_all(folder).ok();
+    /// # Ok::<(), codex::Error>(())
+    /// ```
+    pub fn glob(&self, pattern: impl AsRef<[u8]>) -> Result<Range> {
+        let glob = Glob::new(pattern)?;
+        let entries = self.entries_within(prefix_bounds(glob.prefix()));
+        Ok(Range(Entries { glob: Some(glob), ..entries }))
+    }
+
     /// The records of a range as they are stored, in key order from both ends. An error ends the iterator.
     pub fn entries(&self, range: impl KeyRange) -> Entries {
         self.entries_within(range.into_bounds())
@@ -122,7 +147,7 @@ impl View {
     }
 
     fn entries_within(&self, bounds: Bounds) -> Entries {
-        Entries { records: Some(self.inner.range(bounds)) }
+        Entries { records: Some(self.inner.range(bounds)), glob: None }
     }
 }
 
@@ -131,6 +156,8 @@ impl View {
 pub struct Entries {
     /// `None` after an error.
     records: Option<codex_storage::Range>,
+    /// What keys must match.
+    glob: Option<Glob>,
 }
 
 impl Entries {
@@ -143,18 +170,24 @@ impl Entries {
     }
 }
 
+fn wants(glob: Option<&Glob>, record: &Record) -> bool {
+    glob.is_none_or(|glob| glob.matches(record.key()))
+}
+
 impl Iterator for Entries {
     type Item = Result<Entry>;
 
     fn next(&mut self) -> Option<Result<Entry>> {
-        let record = self.records.as_mut()?.next();
+        let Self { records, glob } = self;
+        let record = records.as_mut()?.find(|record| wants(glob.as_ref(), record));
         self.step(record)
     }
 }
 
 impl DoubleEndedIterator for Entries {
     fn next_back(&mut self) -> Option<Result<Entry>> {
-        let record = self.records.as_mut()?.next_back();
+        let Self { records, glob } = self;
+        let record = records.as_mut()?.rfind(|record| wants(glob.as_ref(), record));
         self.step(record)
     }
 }
