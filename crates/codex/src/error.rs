@@ -156,6 +156,7 @@ fn storage_kind(error: &StorageError) -> ErrorKind {
         | E::BatchTooLong
         | E::Closed
         | E::NotInMode { .. }
+        | E::NoHistory
         | E::NotADatabase { .. }
         | E::UnsupportedVersion { .. }
         | E::WrongMode { .. }

@@ -1,11 +1,12 @@
 //! The store: what most programs use, and nothing else.
 
+use std::ops::RangeBounds;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use codex_storage::vfs::Vfs;
 use codex_storage::vfs::replace::Existing;
-use codex_storage::{Database, Outcome, Record, SequenceNumber};
+use codex_storage::{Database, Outcome, Point, Record, SequenceNumber};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -14,6 +15,7 @@ use crate::batch::Batch;
 use crate::bytes::Bytes;
 use crate::codec::Codec;
 use crate::error::{Error, ErrorKind, Result};
+use crate::history::{History, Log};
 use crate::options::{BackupPolicy, Options};
 use crate::proof::{CommitProof, Continuation, ContinuationProof, ExpectedHead, LogHead};
 use crate::range::KeyRange;
@@ -319,6 +321,51 @@ impl Store {
     /// [`View::entries`] on a fresh view.
     pub fn entries(&self, range: impl KeyRange) -> Entries {
         self.view().entries(range)
+    }
+
+    /// The versions that a key has had, newest first, each with the commit that made it; ledger mode only.
+    ///
+    /// There is one for each commit behind which the key is not what it was, or has been set again: what a commit made
+    /// and took back itself is no version. The first call reads the whole log, and makes an index in memory for
+    /// those that follow: 4 bytes for each operation in the log, and 64 for every 2 to 4 KiB of it.
+    ///
+    /// ```
+    /// # let folder = std::env::temp_dir().join(format!("codex-history-{}", std::process::id()));
+    /// # let path = folder.join("app.db");
+    /// use codex::{Change, Mode, Options, Point};
+    ///
+    /// let store = Options::new().mode(Mode::Ledger).open(&path)?;
+    /// store.set("limit", &100)?;
+    /// store.set("limit", &250)?;
+    /// store.delete("limit")?;
+    /// let versions = store.history("limit")?.collect::<codex::Result<Vec<_>>>()?;
+    /// assert_eq!(versions.iter().map(|version| version.sequence).collect::<Vec<_>>(), [3, 2, 1]);
+    /// assert_eq!(versions[0].change, Change::Deleted);
+    /// assert!(matches!(&versions[1].change, Change::Set(entry) if entry.decode::<u32>()? == 250));
+    /// assert_eq!(store.at(Point::Sequence(1))?.get::<u32>("limit")?, Some(100));
+    /// # store.close()?;
+    /// # std::fs::remove_dir_all(folder).ok();
+    /// # Ok::<(), codex::Error>(())
+    /// ```
+    pub fn history(&self, key: impl AsRef<[u8]>) -> Result<History> {
+        Ok(History::new(self.inner.database.history(key.as_ref())?))
+    }
+
+    /// The state at a point of the past; ledger mode only. A sequence number behind the last commit is
+    /// [`NotFound`](ErrorKind::NotFound); a time before the first commit gives the empty state, and one in the future
+    /// the newest.
+    ///
+    /// The state is built from the log, which is read from its start, or from the checkpoint where a sequence number
+    /// lies behind that. It takes its memory as long as the view lives.
+    pub fn at(&self, point: Point) -> Result<View> {
+        Ok(View::new(self.inner.database.at(point)?))
+    }
+
+    /// The commits with these sequence numbers, as they were made and in their order; ledger mode only. Those that are
+    /// made after this call are not in it, and it holds up none of them. What stands before the range is read at most
+    /// once: an index in memory, that of [`Store::history`], knows it from then on.
+    pub fn log(&self, range: impl RangeBounds<u64>) -> Result<Log> {
+        Ok(Log::new(self.inner.database.log(range)?))
     }
 
     /// The size and root of the Merkle log over all frames of the file. Kept elsewhere, it shows later whether the
