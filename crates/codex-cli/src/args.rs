@@ -3,12 +3,15 @@
 //! `docs/cli.md` describes all of it. A value or a record key may stand in any argument, so a usage
 //! error names options and commands only, never what was given to them.
 
+mod past;
+
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind as ClapKind};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
+pub(crate) use self::past::{At, Diff, History, Log};
 use crate::exit::Failure;
 
 /// An encrypted, tamper-evident key-value database in one file.
@@ -103,6 +106,12 @@ pub(crate) enum Command {
     Import(Import),
     /// Write records as JSON Lines
     Export(Export),
+    /// Print the versions that a key has had, newest first (ledger)
+    History(History),
+    /// Print commits as they were made (ledger)
+    Log(Log),
+    /// Print what was added, changed and deleted between two points (ledger)
+    Diff(Diff),
     /// Check every byte of the file, and whether it continues a head that was kept
     Verify(Verify),
     /// Print the head of the Merkle log, to be kept elsewhere
@@ -150,6 +159,8 @@ pub(crate) struct Get {
     /// Write the value's bytes exactly, without a newline
     #[arg(long)]
     pub(crate) raw: bool,
+    #[command(flatten)]
+    pub(crate) at: At,
 }
 
 #[derive(Debug, Args)]
@@ -163,6 +174,8 @@ pub(crate) struct Delete {
 pub(crate) struct Has {
     /// The record's key
     pub(crate) key: OsString,
+    #[command(flatten)]
+    pub(crate) at: At,
 }
 
 #[derive(Debug, Args)]
@@ -189,6 +202,9 @@ pub(crate) struct Selection {
     /// Only keys that begin with this
     #[arg(long)]
     pub(crate) prefix: Option<OsString>,
+    /// Only keys that match, as in 'user:*': `*`, `?`, `[a-z]`, and `\` before one of these
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) glob: Option<OsString>,
     /// Only keys from this one on
     #[arg(long, value_name = "KEY")]
     pub(crate) from: Option<OsString>,
@@ -201,6 +217,8 @@ pub(crate) struct Selection {
     /// At most this many
     #[arg(long, value_name = "COUNT")]
     pub(crate) limit: Option<usize>,
+    #[command(flatten)]
+    pub(crate) at: At,
 }
 
 #[derive(Debug, Args)]
@@ -208,6 +226,8 @@ pub(crate) struct Count {
     /// Only keys that begin with this
     #[arg(long)]
     pub(crate) prefix: Option<OsString>,
+    #[command(flatten)]
+    pub(crate) at: At,
 }
 
 #[derive(Debug, Args)]
@@ -239,6 +259,8 @@ pub(crate) struct Export {
     /// Replace an existing file
     #[arg(long)]
     pub(crate) overwrite: bool,
+    #[command(flatten)]
+    pub(crate) at: At,
 }
 
 /// What a database or a proof is held against.

@@ -11,6 +11,7 @@ mod exit;
 mod key;
 mod lines;
 mod output;
+mod point;
 mod record;
 mod secret;
 mod value;

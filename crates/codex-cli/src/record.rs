@@ -22,16 +22,7 @@ use crate::value::{Value, compact};
 
 /// Writes one record and a newline.
 pub(crate) fn write(target: &mut impl Write, key: &[u8], codec: Codec, value: &[u8]) -> io::Result<()> {
-    let json = text_of(codec, value);
-    let record = Shown {
-        key: Name::of(key),
-        codec: json.is_none().then(|| codec_name(codec)),
-        value: match &json {
-            Some(text) => Some(serde_json::from_str(text)?),
-            None => None,
-        },
-        value_base64: json.is_none().then(|| Base64::encode_string(value)),
-    };
+    let record = Shown { key: Name::of(key), content: Content::of(codec, value) };
     serde_json::to_writer(&mut *target, &record)?;
     target.write_all(b"\n")
 }
@@ -61,16 +52,37 @@ impl<'a> Name<'a> {
     }
 }
 
+/// A value in JSON: as it stands where it is JSON, else its bytes with their codec.
+#[derive(Debug, Serialize)]
+pub(crate) struct Content {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    codec: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value_base64: Option<String>,
+}
+
+impl Content {
+    pub(crate) fn of(codec: Codec, value: &[u8]) -> Self {
+        let json = text_of(codec, value).and_then(|text| RawValue::from_string(text.into_owned()).ok());
+        match json {
+            Some(json) => Self { codec: None, value: Some(json), value_base64: None },
+            None => Self {
+                codec: Some(codec_name(codec)),
+                value: None,
+                value_base64: Some(Base64::encode_string(value)),
+            },
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct Shown<'a> {
     #[serde(flatten)]
     key: Name<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    codec: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<&'a RawValue>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    value_base64: Option<String>,
+    #[serde(flatten)]
+    content: Content,
 }
 
 /// A record as it is read.

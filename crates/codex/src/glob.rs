@@ -103,8 +103,9 @@ impl Glob {
         }
     }
 
-    /// What all matching keys begin with.
-    pub(crate) fn prefix(&self) -> &[u8] {
+    /// What all matching keys begin with: the pattern up to the first part that may match more than one thing.
+    #[must_use]
+    pub fn prefix(&self) -> &[u8] {
         &self.prefix
     }
 }

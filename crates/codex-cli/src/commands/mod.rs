@@ -2,6 +2,7 @@
 
 mod evidence;
 mod files;
+mod past;
 mod records;
 mod repair;
 mod streams;
@@ -30,6 +31,9 @@ pub(crate) fn run(global: &Global, command: Command, output: &mut Output) -> Res
         Command::Batch(batch) => streams::batch(global, &batch, output),
         Command::Import(import) => streams::import(global, &import, output),
         Command::Export(export) => streams::export(global, &export, output),
+        Command::History(history) => past::history(global, &history, output),
+        Command::Log(log) => past::log(global, &log, output),
+        Command::Diff(diff) => past::diff(global, &diff, output),
         Command::Verify(verify) => evidence::verify(global, &verify, output),
         Command::Head(head) => evidence::head(global, &head, output),
         Command::Prove(prove) => evidence::prove(global, &prove, output),

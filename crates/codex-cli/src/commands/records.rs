@@ -6,6 +6,7 @@ use std::ops::Bound;
 use codex::{Batch, Codec, Entry, ErrorKind};
 use serde_json::json;
 
+use super::past::{pattern, view};
 use super::{Access, open};
 use crate::args::{Clear, Count, Delete, Get, Global, Has, Keys, Scan, Selection, Set};
 use crate::exit::{Failure, Outcome};
@@ -31,8 +32,7 @@ pub(super) fn set(global: &Global, set: &Set, output: &mut Output) -> Result<(),
 
 pub(super) fn get(global: &Global, get: &Get, output: &mut Output) -> Result<(), Failure> {
     let key = key::from_argument(&get.key)?;
-    let store = open(global, Access::Read, output)?;
-    let Some(entry) = store.get_entry(key)? else {
+    let Some(entry) = view(global, &get.at, output)?.get_entry(key)? else {
         return Err(Failure::new(ErrorKind::NotFound, "there is no such key in the database"));
     };
     if get.raw {
@@ -62,8 +62,7 @@ pub(super) fn delete(global: &Global, delete: &Delete, output: &mut Output) -> R
 
 pub(super) fn has(global: &Global, has: &Has, output: &mut Output) -> Result<Outcome, Failure> {
     let key = key::from_argument(&has.key)?;
-    let store = open(global, Access::Read, output)?;
-    let found = store.has(key)?;
+    let found = view(global, &has.at, output)?.has(key)?;
     output.result(if found { "true" } else { "false" }, &json!({"has": found}))?;
     Ok(if found { Outcome::Done } else { Outcome::Absent })
 }
@@ -113,11 +112,11 @@ fn print_record(entry: &Entry, output: &mut Output) -> Result<(), Failure> {
 }
 
 pub(super) fn count(global: &Global, count: &Count, output: &mut Output) -> Result<(), Failure> {
-    let store = open(global, Access::Read, output)?;
+    let view = view(global, &count.at, output)?;
     let number = match &count.prefix {
-        None => store.len(),
+        None => view.len(),
         Some(prefix) => {
-            store.prefix(prefix.as_encoded_bytes()).try_fold(0, |sum, entry| entry.map(|_| sum + 1))?
+            view.prefix(prefix.as_encoded_bytes()).try_fold(0, |sum, entry| entry.map(|_| sum + 1))?
         }
     };
     output.result(&number.to_string(), &json!({"count": number}))
@@ -142,20 +141,29 @@ fn select(
     output: &mut Output,
     mut print: impl FnMut(&Entry, &mut Output) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let store = open(global, Access::Read, output)?;
+    let glob = selection.glob.as_deref().map(pattern).transpose()?;
+    let view = view(global, &selection.at, output)?;
     let bytes = |argument: &Option<OsString>| argument.clone().map(OsString::into_encoded_bytes);
-    let prefix = bytes(&selection.prefix).unwrap_or_default();
-    let from = bytes(&selection.from).unwrap_or_default().max(prefix.clone());
-    let to = match (bytes(&selection.to), behind(&prefix)) {
-        (Some(to), Some(behind)) => Some(to.min(behind)),
-        (to, behind) => to.or(behind),
-    };
+    let mut from = bytes(&selection.from).unwrap_or_default();
+    let mut to = bytes(&selection.to);
+    let prefixes = [bytes(&selection.prefix), glob.as_ref().map(|glob| glob.prefix().to_vec())];
+    for prefix in prefixes.into_iter().flatten() {
+        to = match (to, behind(&prefix)) {
+            (Some(to), Some(behind)) => Some(to.min(behind)),
+            (to, behind) => to.or(behind),
+        };
+        from = from.max(prefix);
+    }
     if to.as_ref().is_some_and(|to| *to <= from) {
         return Ok(());
     }
-    let mut entries = store.entries((Bound::Included(from), to.map_or(Bound::Unbounded, Bound::Excluded)));
+    let mut entries = view.entries((Bound::Included(from), to.map_or(Bound::Unbounded, Bound::Excluded)));
+    let wanted = |entry: &codex::Result<Entry>| match (entry, &glob) {
+        (Ok(entry), Some(glob)) => glob.matches(&entry.key),
+        _ => true,
+    };
     for _ in 0..selection.limit.unwrap_or(usize::MAX) {
-        let entry = if selection.reverse { entries.next_back() } else { entries.next() };
+        let entry = if selection.reverse { entries.rfind(wanted) } else { entries.find(wanted) };
         let Some(entry) = entry else { break };
         print(&entry?, output)?;
     }

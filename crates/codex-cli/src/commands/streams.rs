@@ -4,10 +4,11 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use codex::{Batch, ErrorKind, Options, Store};
+use codex::{Batch, ErrorKind, Options, Store, View};
 use serde_json::json;
 use tempfile::NamedTempFile;
 
+use super::past::view;
 use super::{Access, open};
 use crate::args::{Batch as BatchArgs, Export, Global, Import};
 use crate::exit::{Failure, Place};
@@ -96,10 +97,10 @@ fn perhaps_after(committed: u64, last: u64, failure: Failure) -> Failure {
 }
 
 pub(super) fn export(global: &Global, args: &Export, output: &mut Output) -> Result<(), Failure> {
-    let store = open(global, Access::Read, output)?;
+    let view = view(global, &args.at, output)?;
     let path = &args.file;
     if path == Path::new("-") {
-        return write_records(&store, output.stream(), Failure::output).map(|_| ());
+        return write_records(&view, output.stream(), Failure::output).map(|_| ());
     }
     let failed = |error| Failure::io(format!("write {}", path.display()), error);
     let exists =
@@ -117,7 +118,7 @@ pub(super) fn export(global: &Global, args: &Export, output: &mut Output) -> Res
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // A temporary file is 0600 whatever the umask; it gets its name when it is whole and durable.
     let mut file = NamedTempFile::new_in(folder).map_err(failed)?;
-    let count = write_records(&store, &mut BufWriter::new(file.as_file_mut()), failed)?;
+    let count = write_records(&view, &mut BufWriter::new(file.as_file_mut()), failed)?;
     file.as_file().sync_all().map_err(failed)?;
     if args.overwrite {
         file.persist(path).map_err(|error| failed(error.error))?;
@@ -146,12 +147,12 @@ fn is_database(path: &Path) -> bool {
 
 /// Writes every record of one view; how many that are.
 pub(super) fn write_records(
-    store: &Store,
+    view: &View,
     target: &mut impl Write,
     failed: impl Fn(io::Error) -> Failure,
 ) -> Result<u64, Failure> {
     let mut count = 0;
-    for entry in store.entries(..) {
+    for entry in view.entries(..) {
         let entry = entry?;
         record::write(target, &entry.key, entry.codec, &entry.value).map_err(&failed)?;
         count += 1;

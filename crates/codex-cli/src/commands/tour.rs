@@ -199,7 +199,7 @@ fn records_of_data() -> usize {
 /// What `codex export` would write.
 fn export(store: &Store) -> Result<Vec<u8>, Failure> {
     let mut text = Vec::new();
-    write_records(store, &mut text, Failure::output)?;
+    write_records(&store.view(), &mut text, Failure::output)?;
     Ok(text)
 }
 
