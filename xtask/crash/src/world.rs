@@ -20,7 +20,7 @@ use codex_storage::clock::Clock;
 use codex_storage::files::Files;
 use codex_storage::vfs::sim::SimVfs;
 use codex_storage::vfs::{FileKind, Vfs};
-use codex_storage::{Background, Database, Durability, Mode, OpenOptions, StorageError, View};
+use codex_storage::{Background, Database, Durability, Mode, OpenOptions, Point, StorageError, View};
 
 use crate::answers::chain;
 use crate::history::{Aim, Commit, Crash, CrashKind, History, Setup, Step};
@@ -439,8 +439,11 @@ impl World {
             // What a failed write has left is there to be seen.
             self.answer("verify", Ok::<(), StorageError>(())).map(drop)
         } else if let Some(report) = self.answer("verify", result)? {
-            if self.stopped || (report.sequence == self.timeline.last() && report.head == head) {
+            if self.stopped {
                 return Ok(());
+            }
+            if report.sequence == self.timeline.last() && report.head == head {
+                return self.read_past();
             }
             fail(format!(
                 "verify found commit {} to be the last, not {}",
@@ -450,6 +453,29 @@ impl World {
         } else {
             Ok(())
         }
+    }
+
+    /// Demands of a ledger that it shows its past: the state behind a commit in the middle, and every commit.
+    fn read_past(&mut self) -> Taken {
+        let Some(database) = self.database.as_ref().filter(|_| self.setup.mode == Mode::Ledger) else {
+            return Ok(());
+        };
+        let last = self.timeline.last();
+        let middle = last / 2;
+        let view = database.at(Point::Sequence(middle));
+        let log = database.log(..).map(|log| log.map(|commit| commit.map(|commit| commit.sequence.0)));
+        let numbers = log.and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        let Some((view, numbers)) = self.answer("the past", view.and_then(|view| Ok((view, numbers?))))?
+        else {
+            return Ok(());
+        };
+        if let Some(state) = self.timeline.at(middle) {
+            state.compare(&view).map_err(|why| format!("the state behind commit {middle}: {why}"))?;
+        }
+        if numbers.iter().copied().ne(1..=last) {
+            return fail(format!("the log has the commits {numbers:?} where 1 to {last} were made"));
+        }
+        Ok(())
     }
 
     fn view(&mut self) -> Taken {
