@@ -64,6 +64,9 @@ pub trait TableGroup {
 
     /// Whether no commit changes anything.
     fn is_empty(&self) -> bool;
+
+    /// Readers see the group now. Called with the I/O lock held, hence in log order, and the table unlocked.
+    fn published(&self) {}
 }
 
 /// How a leader paces itself; apart from the core because the models know no time.
@@ -279,6 +282,7 @@ where
         if !group.is_empty() {
             self.pacing.time(|| engine.append(&group))?;
             self.apply(&mut group);
+            group.published();
         }
         Ok(outcomes)
     }

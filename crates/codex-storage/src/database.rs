@@ -35,6 +35,7 @@ use crate::table::{Group, Outcome, RecordTable};
 use crate::verify::{self, Report};
 use crate::vfs::{File, Vfs};
 use crate::view::View;
+use crate::watch::Watch;
 
 type LogCore = Core<Box<dyn LogEngine>, RecordTable, LeaderPacing>;
 
@@ -202,6 +203,12 @@ impl Database {
         View::open(self.shared.core.table())
     }
 
+    /// Committed changes to the keys that begin with `prefix`, from now on.
+    #[must_use]
+    pub fn watch(&self, prefix: &[u8]) -> Watch {
+        self.shared.core.table().read().watchers().subscribe(prefix)
+    }
+
     /// Where the log ends, and the Merkle head over its frames. Waits for a write that goes on.
     #[must_use]
     pub fn head(&self) -> Floor {
@@ -328,6 +335,7 @@ impl Database {
         let closed = ClosingEnd(shared);
         let healthy = shared.core.is_open();
         shared.core.drain();
+        shared.core.table().read().watchers().close();
         shared.signals.stop();
         if let Some(thread) = self.thread.lock().take() {
             // A panic there is reported by what it left undone: the floor below is written here.

@@ -15,6 +15,7 @@ pub mod lock;
 pub mod sync;
 pub mod table;
 pub mod vfs;
+pub mod watch;
 
 mod background;
 mod batch;

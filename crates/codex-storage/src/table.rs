@@ -25,8 +25,9 @@ use crate::batch::{Batch, Operation, REQUIRED_RECORDS_MAX};
 use crate::core::Table;
 use crate::format::SequenceNumber;
 use crate::record::Record;
-use crate::sync::Mutex;
+use crate::sync::{Arc, Mutex};
 use crate::view::is_valid;
+use crate::watch::Watchers;
 
 /// Operations applied or versions reclaimed under one hold of the lock. A search and an
 /// insertion cost about a microsecond, so that the hold stays well below a millisecond.
@@ -102,6 +103,7 @@ pub struct RecordTable {
     applied: Totals,
     /// How many views show which state. Its lock is taken with the table's lock held, never the other way.
     views: Mutex<BTreeMap<SequenceNumber, u64>>,
+    watchers: Arc<Watchers>,
 }
 
 impl fmt::Debug for RecordTable {
@@ -118,6 +120,11 @@ impl RecordTable {
     #[must_use]
     pub fn published(&self) -> SequenceNumber {
         self.published
+    }
+
+    /// Who is told of the commits that are published.
+    pub(crate) fn watchers(&self) -> &Arc<Watchers> {
+        &self.watchers
     }
 
     /// What is live as of [`RecordTable::published`].

@@ -20,6 +20,7 @@ mod store;
 mod transaction;
 mod value;
 mod view;
+mod watch;
 
 pub use codex_crypto::{EncryptionKey, Unlock};
 pub use codex_storage::{Durability, Mode, Point};
@@ -39,6 +40,7 @@ pub use store::{Commit, Pending, Store};
 pub use transaction::Transaction;
 pub use value::Compression;
 pub use view::{Entries, Entry, Range, View};
+pub use watch::{Event, KeyChange, Watch};
 
 /// Longest key, in bytes.
 pub const KEY_LEN_MAX: usize = codex_storage::KEY_LEN_MAX;

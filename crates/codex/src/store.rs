@@ -23,6 +23,7 @@ use crate::report::{Head, Report, Stats};
 use crate::transaction::{self, Transaction};
 use crate::value::{self, Compression, Stored};
 use crate::view::{Entries, Entry, Range, View};
+use crate::watch::Watch;
 
 /// A database. Clones share it; the last one to be dropped closes it.
 ///
@@ -366,6 +367,33 @@ impl Store {
     /// once: an index in memory, that of [`Store::history`], knows it from then on.
     pub fn log(&self, range: impl RangeBounds<u64>) -> Result<Log> {
         Ok(Log::new(self.inner.database.log(range)?))
+    }
+
+    /// Committed changes to the keys that begin with `prefix`, in commit order, from now on: those of every clone of this
+    /// store. A change comes once readers see it, so with the durability that the store gives its commits.
+    ///
+    /// A watcher never delays a commit. One that falls more than 4096 changes or 8 MiB behind misses the oldest commits
+    /// and is told so: [`KeyChange::Lagged`](crate::KeyChange::Lagged). To go on from a state without a gap, watch first,
+    /// then take a view, and skip the events up to [`View::sequence`].
+    ///
+    /// ```
+    /// use codex::KeyChange;
+    /// # let folder = tempfile::tempdir()?;
+    /// let store = codex::Store::open(folder.path().join("app.db"))?;
+    /// let events = store.watch("user:");
+    /// store.set("user:1", "Ada")?;
+    /// store.set("other", "is not watched")?;
+    /// store.delete("user:1")?;
+    /// store.close()?; // ends the iterator
+    /// let changes: Vec<KeyChange> = events.map(|event| Ok(event?.change)).collect::<codex::Result<_>>()?;
+    /// assert!(matches!(&changes[0], KeyChange::Set(entry) if entry.decode::<String>()? == "Ada"));
+    /// assert_eq!(changes[1], KeyChange::Deleted(b"user:1"[..].into()));
+    /// assert_eq!(changes.len(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn watch(&self, prefix: impl AsRef<[u8]>) -> Watch {
+        Watch::new(self.inner.database.watch(prefix.as_ref()))
     }
 
     /// The size and root of the Merkle log over all frames of the file. Kept elsewhere, it shows later whether the

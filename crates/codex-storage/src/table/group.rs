@@ -9,6 +9,8 @@ use crate::batch::{Batch, Condition, Operation};
 use crate::core::TableGroup;
 use crate::format::SequenceNumber;
 use crate::record::{KeyOf, Record};
+use crate::sync::Arc;
+use crate::watch::Watchers;
 
 /// Commits that are written together, in log order.
 #[derive(Default)]
@@ -17,6 +19,8 @@ pub struct Group {
     commits: Vec<Vec<Operation>>,
     /// What the commits so far change; made when the first commit asks.
     overlay: Option<Overlay>,
+    /// Who is told once the group is published; set with the first commit.
+    watchers: Option<Arc<Watchers>>,
     /// Where applying goes on: commit, and operation in it.
     cursor: (usize, usize),
     /// Slices that were applied before what they superseded could be dropped.
@@ -75,6 +79,7 @@ impl Group {
             });
         }
         if !operations.is_empty() {
+            self.watchers.get_or_insert_with(|| table.watchers().clone());
             self.commits.push(operations);
         }
         Outcome::Committed { sequence: self.last(), removed }
@@ -112,6 +117,12 @@ impl TableGroup for Group {
 
     fn is_empty(&self) -> bool {
         self.commits.is_empty()
+    }
+
+    fn published(&self) {
+        if let Some(watchers) = &self.watchers {
+            watchers.announce(self.first, &self.commits);
+        }
     }
 }
 
