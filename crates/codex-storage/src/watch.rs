@@ -203,3 +203,20 @@ fn bytes_of(operations: &[Operation]) -> usize {
 /// What a queue holds at most, but for its latest commit: operations, and bytes of their keys and values.
 const OPERATIONS_MAX: usize = 4096;
 const BYTES_MAX: usize = 8 << 20;
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_watch_that_is_dropped_is_forgotten_and_the_others_stay() {
+        let watchers = Arc::new(Watchers::default());
+        let (dropped, mut kept) = (watchers.subscribe(b""), watchers.subscribe(b""));
+        drop(dropped);
+        assert_eq!(watchers.list.lock().queues.len(), 1);
+        watchers.announce(SequenceNumber(7), &[vec![Operation::Clear]]);
+        assert!(matches!(kept.take(), Some(Announcement::Commit(SequenceNumber(7), _))));
+        drop(kept);
+        assert_eq!(watchers.count.load(Ordering::Acquire), 0, "announcing costs nothing again");
+    }
+}
