@@ -7,11 +7,13 @@
 mod copy;
 mod error;
 mod restore;
+mod retention;
 mod rotation;
 
 pub use copy::{Source, copy};
 pub use error::BackupError;
 pub use restore::{RestoreOptions, restore};
+pub use retention::Retention;
 pub use rotation::{Backup, list, rotate};
 
 #[cfg(doctest)]
