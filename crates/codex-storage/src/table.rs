@@ -21,6 +21,7 @@ use std::ops::Bound;
 use self::generation::Generation;
 pub use self::group::Group;
 pub(crate) use self::loading::TableLoader;
+pub(crate) use self::ordered::Page;
 use crate::batch::{Batch, Operation, REQUIRED_RECORDS_MAX};
 use crate::core::Table;
 use crate::format::SequenceNumber;
@@ -139,20 +140,18 @@ impl RecordTable {
         self.generation(at).get(key, at)
     }
 
-    /// Adds records of a range, in the direction asked for, to `page`, looking at `len` keys at most.
-    /// Returns the record to go on behind; `None` at the end of the range.
-    pub fn page(
+    /// The first records of a range in the direction asked for, each the newest of its key: one that is newer than `at`
+    /// is to be looked up. `None`: there are none.
+    pub(crate) fn page(
         &self,
         at: SequenceNumber,
         range: (Bound<&[u8]>, Bound<&[u8]>),
         direction: Direction,
-        len: usize,
-        page: &mut impl Extend<Record>,
-    ) -> Option<Record> {
-        let records = self.generation(at).range(range, at);
+    ) -> Option<Page> {
+        let mut pages = self.generation(at).pages(range);
         match direction {
-            Direction::Ascending => fill(records, len, page),
-            Direction::Descending => fill(records.rev(), len, page),
+            Direction::Ascending => pages.next(),
+            Direction::Descending => pages.next_back(),
         }
     }
 
@@ -215,15 +214,17 @@ impl RecordTable {
         if self.published == since || !is_valid(range) {
             return true;
         }
-        let mut found = 0;
-        for (looked, (_, record)) in self.current.range(range, SequenceNumber::MAX).enumerate() {
-            if looked == REQUIRED_RECORDS_MAX {
-                return false;
-            }
-            let Some(record) = record else { continue };
-            found += 1;
-            if found > records || record.written_by() > since {
-                return false;
+        let (mut looked, mut found) = (0, 0);
+        for mut page in self.current.pages(range) {
+            while let Some(record) = page.next() {
+                if looked == REQUIRED_RECORDS_MAX {
+                    return false;
+                }
+                looked += 1;
+                found += usize::from(!record.is_deleted());
+                if found > records || record.written_by() > since {
+                    return false;
+                }
             }
         }
         found == records
@@ -263,25 +264,11 @@ impl RecordTable {
 
 /// The direction of a scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
+pub(crate) enum Direction {
     /// In key order.
     Ascending,
     /// Against it.
     Descending,
-}
-
-fn fill<'a>(
-    records: impl Iterator<Item = (&'a Record, Option<&'a Record>)>,
-    len: usize,
-    page: &mut impl Extend<Record>,
-) -> Option<Record> {
-    for (index, (newest, record)) in records.enumerate() {
-        page.extend(record.cloned());
-        if index + 1 == len {
-            return Some(newest.clone());
-        }
-    }
-    None
 }
 
 impl Table for RecordTable {

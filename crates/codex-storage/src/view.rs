@@ -2,7 +2,7 @@
 //!
 //! A view keeps memory alive, never the database's files or locks: it can be read after the database is closed.
 
-use std::collections::VecDeque;
+use std::borrow::Cow;
 use std::fmt;
 use std::iter::FusedIterator;
 use std::ops::Bound;
@@ -10,7 +10,7 @@ use std::ops::Bound;
 use crate::format::SequenceNumber;
 use crate::record::Record;
 use crate::sync::{Arc, RwLock};
-use crate::table::{Direction, Garbage, RecordTable, Totals};
+use crate::table::{Direction, Garbage, Page, RecordTable, Totals};
 
 /// Lower and upper bound of a range of keys.
 pub type Bounds = (Bound<Vec<u8>>, Bound<Vec<u8>>);
@@ -61,8 +61,33 @@ impl View {
     /// The records of a range, in key order from both ends.
     #[must_use]
     pub fn range(&self, range: Bounds) -> Range {
-        let (front, back) = (VecDeque::new(), VecDeque::new());
-        Range { view: self.clone(), rest: valid(range), page_len: PAGE_LEN_FIRST, front, back }
+        Range { view: self.clone(), rest: valid(range), front: Page::default(), back: Page::default() }
+    }
+
+    /// Calls `each` with every record of a range, in key order, up to its first error. Nothing is copied or counted for a
+    /// record, and no lock is held while `each` runs.
+    pub fn try_for_each<E>(
+        &self,
+        range: Bounds,
+        mut each: impl FnMut(&Record) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut range = self.range(range);
+        while range.turn(Direction::Ascending) {
+            while let Some(newest) = range.front.next() {
+                if let Some(record) = self.version(newest) {
+                    each(&record)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The record that the view has of a key, whose newest version was found.
+    fn version<'a>(&self, newest: &'a Record) -> Option<Cow<'a, Record>> {
+        if newest.written_by() > self.registration.at {
+            return self.get(newest.key()).map(Cow::Owned);
+        }
+        (!newest.is_deleted()).then_some(Cow::Borrowed(newest))
     }
 }
 
@@ -87,34 +112,36 @@ pub struct Range {
     view: View,
     /// What is neither given out nor in a page; `None`: nothing.
     rest: Option<Bounds>,
-    /// How many records the next page may have: few at first, for those who want few.
-    page_len: usize,
-    /// The next records from the front, ascending.
-    front: VecDeque<Record>,
-    /// The next records from the back, descending.
-    back: VecDeque<Record>,
+    /// The next records from the front.
+    front: Page,
+    /// The next records from the back.
+    back: Page,
 }
 
 impl Range {
-    fn fill(&mut self, direction: Direction) {
-        let page = match direction {
-            Direction::Ascending => &mut self.front,
-            Direction::Descending => &mut self.back,
-        };
-        while page.is_empty() {
-            let Some((lower, upper)) = self.rest.take() else { return };
-            let bounds = (lower.as_ref().map(Vec::as_slice), upper.as_ref().map(Vec::as_slice));
-            let Registration { table, at, .. } = &*self.view.registration;
-            let last = table.read().page(*at, bounds, direction, self.page_len, page);
-            self.page_len = (self.page_len * 4).min(PAGE_LEN_MAX);
-            self.rest = last.and_then(|last| {
-                let last = Bound::Excluded(last.key().to_vec());
-                valid(match direction {
-                    Direction::Ascending => (last, upper),
-                    Direction::Descending => (lower, last),
-                })
-            });
+    /// Takes the next page from an end, whose last one is used up. `false`: there is none.
+    fn turn(&mut self, direction: Direction) -> bool {
+        let Some((lower, upper)) = self.rest.take() else { return false };
+        let bounds = (lower.as_ref().map(Vec::as_slice), upper.as_ref().map(Vec::as_slice));
+        let Registration { table, at, .. } = &*self.view.registration;
+        let Some(page) = table.read().page(*at, bounds, direction) else { return false };
+        let beyond = |key: Option<&[u8]>| Bound::Excluded(key.expect("a page is not empty").to_vec());
+        // A page that stops within its leaf has come to the bound.
+        match direction {
+            Direction::Ascending => {
+                if !page.ends_within() {
+                    self.rest = valid((beyond(page.last_key()), upper));
+                }
+                self.front = page;
+            }
+            Direction::Descending => {
+                if !page.begins_within() {
+                    self.rest = valid((lower, beyond(page.first_key())));
+                }
+                self.back = page;
+            }
         }
+        true
     }
 }
 
@@ -122,15 +149,29 @@ impl Iterator for Range {
     type Item = Record;
 
     fn next(&mut self) -> Option<Record> {
-        self.fill(Direction::Ascending);
-        self.front.pop_front().or_else(|| self.back.pop_back())
+        loop {
+            if self.front.is_empty() {
+                self.turn(Direction::Ascending);
+            }
+            let newest = self.front.next().or_else(|| self.back.next())?;
+            if let Some(record) = self.view.version(newest) {
+                return Some(record.into_owned());
+            }
+        }
     }
 }
 
 impl DoubleEndedIterator for Range {
     fn next_back(&mut self) -> Option<Record> {
-        self.fill(Direction::Descending);
-        self.back.pop_front().or_else(|| self.front.pop_back())
+        loop {
+            if self.back.is_empty() {
+                self.turn(Direction::Descending);
+            }
+            let newest = self.back.next_back().or_else(|| self.front.next_back())?;
+            if let Some(record) = self.view.version(newest) {
+                return Some(record.into_owned());
+            }
+        }
     }
 }
 
@@ -141,10 +182,6 @@ impl fmt::Debug for Range {
         f.debug_struct("Range").field("view", &self.view).finish_non_exhaustive()
     }
 }
-
-/// Records that are taken under one hold of the table's lock.
-const PAGE_LEN_FIRST: usize = 8;
-const PAGE_LEN_MAX: usize = 256;
 
 /// The range, unless nothing can be in it.
 fn valid((lower, upper): Bounds) -> Option<Bounds> {

@@ -1,21 +1,24 @@
 //! Random histories against a model: a map for each sequence number.
 //!
 //! Whatever is committed, viewed, dropped, rewritten and reopened in whatever order: every view shows the map of its
-//! sequence number, from either end and within any bounds; outcomes are the model's; and where no view is open, nothing
+//! sequence number, from either end and within any bounds, also to a scan that stands still meanwhile; outcomes are the model's; and where no view is open, nothing
 //! superseded is kept. Failing histories are shrunk and printed.
 #![cfg(not(loom))]
 
-use std::collections::BTreeMap;
-use std::ops::Bound;
+use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
+use std::ops::{Bound, ControlFlow};
 use std::path::Path;
 
 use codex_storage::sync::Arc;
 use codex_storage::vfs::sim::SimVfs;
-use codex_storage::{Batch, Database, Durability, Mode, OpenOptions, Outcome, SequenceNumber, View};
+use codex_storage::{
+    Batch, Database, Durability, Mode, OpenOptions, Outcome, Range, Record, SequenceNumber, View,
+};
 use proptest::prelude::*;
 use proptest::test_runner::Config;
 
-/// More keys than one hold of the lock visits or applies (256), so that pages and slices end anywhere.
+/// More keys than a page of a scan has or one hold of the lock applies (256), so that both end anywhere.
 const KEYS: u16 = 700;
 
 /// What a history does.
@@ -34,6 +37,16 @@ enum Step {
         view: prop::sample::Index,
         from: Bound<u16>,
         to: Bound<u16>,
+        ends: u64,
+    },
+    /// Begins a scan, or goes on with one.
+    BeginScan {
+        from: Bound<u16>,
+        to: Bound<u16>,
+    },
+    GoOn {
+        scan: prop::sample::Index,
+        count: usize,
         ends: u64,
     },
     /// A rewrite or a checkpoint.
@@ -93,6 +106,9 @@ fn step() -> impl Strategy<Value = Step> {
         3 => any::<prop::sample::Index>().prop_map(Step::DropView),
         6 => (any::<prop::sample::Index>(), bound(), bound(), any::<u64>())
             .prop_map(|(view, from, to, ends)| Step::Read { view, from, to, ends }),
+        2 => (bound(), bound()).prop_map(|(from, to)| Step::BeginScan { from, to }),
+        5 => (any::<prop::sample::Index>(), 1..300_usize, any::<u64>())
+            .prop_map(|(scan, count, ends)| Step::GoOn { scan, count, ends }),
         1 => Just(Step::Maintain),
         1 => Just(Step::Reopen),
     ]
@@ -201,13 +217,14 @@ struct Run {
     database: Database,
     model: Model,
     views: Vec<View>,
+    scans: Vec<Scan>,
 }
 
 impl Run {
     fn new(mode: Mode, durability: Durability) -> Self {
         let disk = SimVfs::new(1);
         let database = open(&disk, mode, durability);
-        Self { disk, mode, durability, database, model: Model::new(), views: Vec::new() }
+        Self { disk, mode, durability, database, model: Model::new(), views: Vec::new(), scans: Vec::new() }
     }
 
     fn step(&mut self, step: &Step) {
@@ -232,6 +249,18 @@ impl Run {
                     let view = &self.views[view.index(self.views.len())];
                     let range = (from.map(name), to.map(name));
                     read(view, self.model.at(view.sequence().0), range, *ends);
+                }
+            }
+            Step::BeginScan { from, to } => {
+                let range = (from.map(name), to.map(name));
+                self.scans.push(Scan::begin(&self.database.view(), self.model.now(), range));
+            }
+            Step::GoOn { scan, count, ends } => {
+                if !self.scans.is_empty() {
+                    let index = scan.index(self.scans.len());
+                    if self.scans[index].go_on(*count, *ends).is_break() {
+                        self.scans.swap_remove(index);
+                    }
                 }
             }
             Step::Maintain => match self.mode {
@@ -277,6 +306,9 @@ impl Run {
             read(view, self.model.at(view.sequence().0), everything, 0);
         }
         self.views.clear();
+        for mut scan in self.scans.drain(..) {
+            assert!(scan.go_on(usize::MAX, 0).is_break());
+        }
         let stats = self.database.stats();
         assert_eq!(
             (stats.views, stats.superseded_versions),
@@ -297,26 +329,54 @@ fn open(disk: &SimVfs, mode: Mode, durability: Durability) -> Database {
     options.open(Path::new("/app.db"), None).expect("the disk is whole")
 }
 
-/// Reads a range from both ends, in the order that the bits of `ends` say, and holds it against the model.
+/// Reads a range in order, and from both ends as the bits of `ends` say, and holds it against the model.
 fn read(view: &View, state: &State, range: (Bound<Vec<u8>>, Bound<Vec<u8>>), ends: u64) {
     let bytes: usize = state.keys().map(|key| key.len() + 1).sum();
     assert_eq!((view.totals().records, view.totals().bytes), (state.len() as u64, bytes as u64));
-    // A model without the tree's panic on bounds in the wrong order.
-    let mut expected: std::collections::VecDeque<_> =
-        state.iter().filter(|(key, _)| std::ops::RangeBounds::contains(&range, *key)).collect();
-    let mut found = view.range(range);
-    for bit in (0..64).cycle() {
-        let (record, expected) = if ends >> bit & 1 == 0 {
-            (found.next(), expected.pop_front())
-        } else {
-            (found.next_back(), expected.pop_back())
-        };
-        let record = record.as_ref().map(|record| (record.key(), record.value()));
-        assert_eq!(record, expected.map(|(key, (value, _))| (&key[..], std::slice::from_ref(value))));
-        let Some((key, _)) = record else { break };
-        assert!(view.has(key));
+    let mut scan = Scan::begin(view, state, range.clone());
+    let mut expected = scan.expected.iter();
+    let each = |record: &Record| {
+        assert_eq!(expected.next(), Some(&(record.key().to_vec(), record.value()[0])));
+        assert!(view.has(record.key()));
+        Ok::<_, Infallible>(())
+    };
+    view.try_for_each(range, each).expect("no error");
+    assert_eq!(expected.next(), None);
+    assert!(scan.go_on(usize::MAX, ends).is_break());
+}
+
+/// A range that is read by and by, beside what the model says that it holds.
+struct Scan {
+    found: Range,
+    expected: VecDeque<(Vec<u8>, u8)>,
+}
+
+impl Scan {
+    fn begin(view: &View, state: &State, range: (Bound<Vec<u8>>, Bound<Vec<u8>>)) -> Self {
+        // A model without the tree's panic on bounds in the wrong order.
+        let within = state.iter().filter(|(key, _)| std::ops::RangeBounds::contains(&range, *key));
+        let expected = within.map(|(key, (value, _))| (key.clone(), *value)).collect();
+        Self { found: view.range(range), expected }
     }
-    assert!(found.next().is_none() && found.next_back().is_none(), "an iterator that has ended stays so");
+
+    /// Reads up to `count` records, each from the end that a bit of `ends` says. Breaks when all were read.
+    fn go_on(&mut self, count: usize, ends: u64) -> ControlFlow<()> {
+        for bit in (0..64).cycle().take(count) {
+            let (record, expected) = if ends >> bit & 1 == 0 {
+                (self.found.next(), self.expected.pop_front())
+            } else {
+                (self.found.next_back(), self.expected.pop_back())
+            };
+            let record = record.map(|record| (record.key().to_vec(), record.value()[0]));
+            assert_eq!(record, expected);
+            if record.is_none() {
+                let (front, back) = (self.found.next(), self.found.next_back());
+                assert_eq!((front, back), (None, None), "an iterator that has ended stays so");
+                return ControlFlow::Break(());
+            }
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 fn check(mode: Mode, durability: Durability) {

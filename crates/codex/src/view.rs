@@ -89,12 +89,12 @@ impl View {
 
     /// Keys and encoded values of a range, in key order from both ends. An error ends the iterator.
     pub fn range(&self, range: impl KeyRange) -> Range {
-        Range(self.entries(range))
+        Range(self.records(range.into_bounds()))
     }
 
     /// Keys and encoded values of all keys that begin with `prefix`, as [`View::range`] gives them.
     pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Range {
-        Range(self.entries_within(prefix_bounds(prefix.as_ref())))
+        Range(self.records(prefix_bounds(prefix.as_ref())))
     }
 
     /// Keys and encoded values of all keys that match a pattern, as [`View::range`] gives them: `*` for any bytes, `?`
@@ -117,23 +117,23 @@ impl View {
     /// ```
     pub fn glob(&self, pattern: impl AsRef<[u8]>) -> Result<Range> {
         let glob = Glob::new(pattern)?;
-        let entries = self.entries_within(prefix_bounds(glob.prefix()));
-        Ok(Range(Entries { glob: Some(glob), ..entries }))
+        let records = self.records(prefix_bounds(glob.prefix()));
+        Ok(Range(Records { glob: Some(glob), ..records }))
     }
 
     /// The records of a range as they are stored, in key order from both ends. An error ends the iterator.
     pub fn entries(&self, range: impl KeyRange) -> Entries {
-        self.entries_within(range.into_bounds())
+        Entries(self.records(range.into_bounds()))
     }
 
     /// Calls `each` with key and encoded value of every record in a range, in key order. Copies nothing but what is
     /// compressed, and holds no lock while `each` runs, which may use the store.
     pub fn for_each(&self, range: impl KeyRange, mut each: impl FnMut(&[u8], &[u8])) -> Result<()> {
-        for record in self.inner.range(range.into_bounds()) {
-            let (_, value) = value::encoded(&record)?;
+        self.inner.try_for_each(range.into_bounds(), |record| {
+            let (_, value) = value::encoded(record)?;
             each(record.key(), &value);
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// The record with the lowest key.
@@ -146,49 +146,62 @@ impl View {
         self.range(..).next_back().transpose()
     }
 
-    fn entries_within(&self, bounds: Bounds) -> Entries {
-        Entries { records: Some(self.inner.range(bounds)), glob: None }
+    fn records(&self, bounds: Bounds) -> Records {
+        Records { range: Some(self.inner.range(bounds)), glob: None }
+    }
+}
+
+/// Records of a view, up to the first that cannot be read.
+#[derive(Debug)]
+struct Records {
+    /// `None` after an error.
+    range: Option<codex_storage::Range>,
+    /// What keys must match.
+    glob: Option<Glob>,
+}
+
+impl Records {
+    fn next<T>(&mut self, read: impl FnOnce(Record) -> Result<T>) -> Option<Result<T>> {
+        let range = self.range.as_mut()?;
+        let record = match &self.glob {
+            None => range.next(),
+            Some(glob) => range.find(|record| glob.matches(record.key())),
+        };
+        Some(self.end_after_error(read(record?)))
+    }
+
+    fn next_back<T>(&mut self, read: impl FnOnce(Record) -> Result<T>) -> Option<Result<T>> {
+        let range = self.range.as_mut()?;
+        let record = match &self.glob {
+            None => range.next_back(),
+            Some(glob) => range.rfind(|record| glob.matches(record.key())),
+        };
+        Some(self.end_after_error(read(record?)))
+    }
+
+    fn end_after_error<T>(&mut self, read: Result<T>) -> Result<T> {
+        if read.is_err() {
+            self.range = None;
+        }
+        read
     }
 }
 
 /// An iterator over records as they are stored. Owns its view.
 #[derive(Debug)]
-pub struct Entries {
-    /// `None` after an error.
-    records: Option<codex_storage::Range>,
-    /// What keys must match.
-    glob: Option<Glob>,
-}
-
-impl Entries {
-    fn step(&mut self, record: Option<Record>) -> Option<Result<Entry>> {
-        let entry = Entry::of(record?);
-        if entry.is_err() {
-            self.records = None;
-        }
-        Some(entry)
-    }
-}
-
-fn wants(glob: Option<&Glob>, record: &Record) -> bool {
-    glob.is_none_or(|glob| glob.matches(record.key()))
-}
+pub struct Entries(Records);
 
 impl Iterator for Entries {
     type Item = Result<Entry>;
 
     fn next(&mut self) -> Option<Result<Entry>> {
-        let Self { records, glob } = self;
-        let record = records.as_mut()?.find(|record| wants(glob.as_ref(), record));
-        self.step(record)
+        self.0.next(Entry::of)
     }
 }
 
 impl DoubleEndedIterator for Entries {
     fn next_back(&mut self) -> Option<Result<Entry>> {
-        let Self { records, glob } = self;
-        let record = records.as_mut()?.rfind(|record| wants(glob.as_ref(), record));
-        self.step(record)
+        self.0.next_back(Entry::of)
     }
 }
 
@@ -196,23 +209,24 @@ impl FusedIterator for Entries {}
 
 /// An iterator over keys and encoded values. Owns its view.
 #[derive(Debug)]
-pub struct Range(Entries);
+pub struct Range(Records);
 
-fn pair(entry: Result<Entry>) -> Result<(Bytes, Bytes)> {
-    entry.map(|entry| (entry.key, entry.value))
+fn pair(record: Record) -> Result<(Bytes, Bytes)> {
+    let key = Bytes::key_of(record.clone());
+    Ok((key, value::encoded_bytes(record)?.1))
 }
 
 impl Iterator for Range {
     type Item = Result<(Bytes, Bytes)>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.0.next().map(pair)
+        self.0.next(pair)
     }
 }
 
 impl DoubleEndedIterator for Range {
     fn next_back(&mut self) -> Option<Self::Item> {
-        self.0.next_back().map(pair)
+        self.0.next_back(pair)
     }
 }
 

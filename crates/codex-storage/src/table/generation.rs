@@ -5,7 +5,7 @@ use std::mem;
 use std::ops::Bound;
 
 use super::hashed::Hashed;
-use super::ordered::Ordered;
+use super::ordered::{Ordered, Page};
 use crate::format::SequenceNumber;
 use crate::record::{KeyOf, Record};
 
@@ -37,13 +37,12 @@ impl Generation {
         self.version(self.hashed.get(key)?, at)
     }
 
-    /// The newest version of each key in a range, with the record that the key had at a sequence number, if any.
-    pub(super) fn range<'a>(
+    /// The newest version of each key in a range, leaf by leaf.
+    pub(super) fn pages<'a>(
         &'a self,
         range: (Bound<&'a [u8]>, Bound<&'a [u8]>),
-        at: SequenceNumber,
-    ) -> impl DoubleEndedIterator<Item = (&'a Record, Option<&'a Record>)> {
-        self.ordered.range(range).map(move |newest| (newest, self.version(newest, at)))
+    ) -> impl DoubleEndedIterator<Item = Page> {
+        self.ordered.pages(range)
     }
 
     fn version<'a>(&'a self, newest: &'a Record, at: SequenceNumber) -> Option<&'a Record> {

@@ -2,10 +2,15 @@
 //!
 //! A leaf knows what all its keys begin with, and keeps the eight bytes behind that of each key beside the record.
 //! So a search within a leaf seldom looks at a record, and a scan looks at each once.
+//!
+//! A scan shares a leaf and reads it without the table's lock; who changes a leaf that is shared copies it first.
 
 use std::collections::BTreeMap;
+use std::hint::black_box;
 use std::mem;
-use std::ops::Bound;
+use std::ops::{Bound, Range};
+
+use triomphe::Arc;
 
 use crate::record::Record;
 
@@ -14,20 +19,83 @@ use crate::record::Record;
 pub(super) struct Ordered {
     /// Each leaf under a key that is not above its first one, and above all keys of the leaf before; the first leaf
     /// under the empty key. No leaf but the first is empty.
-    leaves: BTreeMap<Box<[u8]>, Leaf>,
+    leaves: BTreeMap<Box<[u8]>, Arc<Leaf>>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Leaf {
     /// What all keys of the leaf begin with; it may be less than they have in common.
     common: Box<[u8]>,
     slots: Vec<Slot>,
 }
 
+#[derive(Clone)]
 struct Slot {
     /// The bytes of the key behind the common part, as a big-endian number, filled up with zeros.
     next: u64,
     record: Record,
+}
+
+/// Records of a leaf as they were when it was looked up, given out from both ends.
+#[derive(Default)]
+pub(crate) struct Page {
+    leaf: Arc<Leaf>,
+    rest: Range<usize>,
+}
+
+impl Page {
+    /// Whether all records were given out.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// Whether more of the leaf stands in front of what is left.
+    pub(crate) fn begins_within(&self) -> bool {
+        self.rest.start > 0
+    }
+
+    /// Whether more of the leaf stands behind what is left.
+    pub(crate) fn ends_within(&self) -> bool {
+        self.rest.end < self.leaf.slots.len()
+    }
+
+    /// The key that [`Page::next`] comes to.
+    pub(crate) fn first_key(&self) -> Option<&[u8]> {
+        self.leaf.slots[self.rest.clone()].first().map(|slot| slot.record.key())
+    }
+
+    /// The key that [`Page::next_back`] comes to.
+    pub(crate) fn last_key(&self) -> Option<&[u8]> {
+        self.leaf.slots[self.rest.clone()].last().map(|slot| slot.record.key())
+    }
+
+    /// The next record from the front.
+    #[inline]
+    pub(crate) fn next(&mut self) -> Option<&Record> {
+        let index = self.rest.next()?;
+        if index.is_multiple_of(AHEAD_COUNT) {
+            self.fetch(index..self.rest.end.min(index + AHEAD_COUNT));
+        }
+        Some(&self.leaf.slots[index].record)
+    }
+
+    /// The next record from the back.
+    #[inline]
+    pub(crate) fn next_back(&mut self) -> Option<&Record> {
+        let index = self.rest.next_back()?;
+        if index % AHEAD_COUNT == AHEAD_COUNT - 1 {
+            self.fetch(self.rest.start.max(index + 1 - AHEAD_COUNT)..index + 1);
+        }
+        Some(&self.leaf.slots[index].record)
+    }
+
+    /// Has records brought into the cache. They lie anywhere in memory, which is waited for once here: the processor
+    /// overlaps reads that do not need each other, but not with the counting of references that follows.
+    fn fetch(&self, indexes: Range<usize>) {
+        for slot in &self.leaf.slots[indexes] {
+            black_box(slot.record.bytes().last());
+        }
+    }
 }
 
 impl Ordered {
@@ -40,7 +108,8 @@ impl Ordered {
         let mut leaves = BTreeMap::new();
         while let Some(record) = records.peek() {
             let under = if leaves.is_empty() { Box::default() } else { record.key().into() };
-            leaves.insert(under, Leaf::from_sorted(records.by_ref().take(LEAF_LOADED).collect()));
+            let leaf = Leaf::from_sorted(records.by_ref().take(LEAF_LOADED).collect());
+            leaves.insert(under, Arc::new(leaf));
         }
         Self { leaves }
     }
@@ -51,6 +120,7 @@ impl Ordered {
             Some((_, leaf)) => leaf,
             None => self.leaves.entry(Box::default()).or_default(),
         };
+        let leaf = Arc::make_mut(leaf);
         let index = match leaf.find(record.key()) {
             Ok(index) => return Some(mem::replace(&mut leaf.slots[index].record, record)),
             Err(index) => index,
@@ -67,7 +137,7 @@ impl Ordered {
         } else {
             right.insert(index - middle, record);
         }
-        self.leaves.insert(right.slots[0].record.key().into(), right);
+        self.leaves.insert(right.slots[0].record.key().into(), Arc::new(right));
         None
     }
 
@@ -75,6 +145,7 @@ impl Ordered {
     pub(super) fn take(&mut self, key: &[u8]) -> Option<Record> {
         let (under, leaf) = self.leaves.range_mut::<[u8], _>(up_to(key)).next_back()?;
         let index = leaf.find(key).ok()?;
+        let leaf = Arc::make_mut(leaf);
         let record = leaf.slots.remove(index).record;
         if leaf.slots.len() < LEAF_MIN {
             let under = under.clone();
@@ -83,11 +154,11 @@ impl Ordered {
         Some(record)
     }
 
-    /// The records of a range, from both ends.
-    pub(super) fn range<'a>(
+    /// The records of a range, leaf by leaf from both ends; no page is empty.
+    pub(super) fn pages<'a>(
         &'a self,
         (lower, upper): (Bound<&'a [u8]>, Bound<&'a [u8]>),
-    ) -> impl DoubleEndedIterator<Item = &'a Record> {
+    ) -> impl DoubleEndedIterator<Item = Page> {
         let first = match lower {
             Bound::Unbounded => Bound::Unbounded,
             Bound::Included(key) | Bound::Excluded(key) => {
@@ -96,7 +167,7 @@ impl Ordered {
             }
         };
         let leaves = self.leaves.range::<[u8], _>((first, upper));
-        leaves.flat_map(move |(_, leaf)| {
+        leaves.filter_map(move |(_, leaf)| {
             let start = match lower {
                 Bound::Unbounded => 0,
                 Bound::Included(key) => leaf.find(key).unwrap_or_else(|index| index),
@@ -107,7 +178,7 @@ impl Ordered {
                 Bound::Included(key) => leaf.find(key).map_or_else(|index| index, |index| index + 1),
                 Bound::Excluded(key) => leaf.find(key).unwrap_or_else(|index| index),
             };
-            leaf.slots.get(start..end).unwrap_or_default().iter().map(|slot| &slot.record)
+            (start < end).then(|| Page { leaf: leaf.clone(), rest: start..end })
         })
     }
 
@@ -123,10 +194,11 @@ impl Ordered {
         let behind = fits.map(|(under, _)| under.clone()).and_then(|under| self.leaves.remove(&under));
         let Some(leaf) = self.leaves.get_mut(under) else { return };
         if let Some(behind) = behind {
+            let (leaf, behind) = (Arc::make_mut(leaf), Arc::unwrap_or_clone(behind));
             let slots = mem::take(&mut leaf.slots).into_iter().chain(behind.slots);
             *leaf = Leaf::from_sorted(slots.map(|slot| slot.record).collect());
         } else if leaf.slots.capacity() > 4 * len {
-            leaf.slots.shrink_to(2 * len);
+            Arc::make_mut(leaf).slots.shrink_to(2 * len);
         }
     }
 }
@@ -226,6 +298,9 @@ const LEAF_LOADED: usize = 192;
 /// With fewer a leaf is joined with the next one, if it can be.
 const LEAF_MIN: usize = 64;
 
+/// Records that a scan has brought into the cache at a time; about three lines of it each.
+const AHEAD_COUNT: usize = 32;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -239,8 +314,13 @@ mod tests {
     }
 
     fn keys(ordered: &Ordered) -> Vec<Vec<u8>> {
-        let all = (Bound::Unbounded, Bound::Unbounded);
-        ordered.range(all).map(|record| record.key().to_vec()).collect()
+        keys_within(ordered, (Bound::Unbounded, Bound::Unbounded))
+    }
+
+    fn keys_within(ordered: &Ordered, range: (Bound<&[u8]>, Bound<&[u8]>)) -> Vec<Vec<u8>> {
+        let each =
+            |mut page: Page| std::iter::from_fn(move || page.next().map(|record| record.key().to_vec()));
+        ordered.pages(range).flat_map(each).collect()
     }
 
     /// Keys that share beginnings of all lengths, some of them each other's beginning.
@@ -290,11 +370,12 @@ mod tests {
             let bounds = (lower.as_ref().map(Vec::as_slice), upper.as_ref().map(Vec::as_slice));
             if crate::view::is_valid(bounds) {
                 let expected: Vec<_> = model.range::<[u8], _>(bounds).cloned().collect();
-                let found: Vec<_> = ordered.range(bounds).map(|record| record.key().to_vec()).collect();
-                let mut backwards: Vec<_> =
-                    ordered.range(bounds).rev().map(|record| record.key().to_vec()).collect();
+                let each = |mut page: Page| {
+                    std::iter::from_fn(move || page.next_back().map(|record| record.key().to_vec()))
+                };
+                let mut backwards: Vec<_> = ordered.pages(bounds).rev().flat_map(each).collect();
                 backwards.reverse();
-                prop_assert_eq!(&found, &expected);
+                prop_assert_eq!(&keys_within(&ordered, bounds), &expected);
                 prop_assert_eq!(&backwards, &expected);
             }
             for key in std::mem::take(&mut model) {
