@@ -79,6 +79,7 @@ fn compress(compression: Compression, encoded: &[u8]) -> Result<(u8, Vec<u8>)> {
 }
 
 /// The codec and the encoded bytes of a record's value, borrowed where they are stored plain.
+#[inline]
 pub(crate) fn encoded(record: &Record) -> Result<(Codec, Cow<'_, [u8]>)> {
     let (&tag, body) = record.value().split_first().ok_or_else(malformed)?;
     let codec = Codec::from_code(tag & 0x0f).ok_or_else(malformed)?;
@@ -86,6 +87,10 @@ pub(crate) fn encoded(record: &Record) -> Result<(Codec, Cow<'_, [u8]>)> {
     if method == PLAIN {
         return Ok((codec, body.into()));
     }
+    Ok((codec, decompress(method, body)?.into()))
+}
+
+fn decompress(method: u8, body: &[u8]) -> Result<Vec<u8>> {
     let (len, body) = body.split_first_chunk::<LEN_LEN>().ok_or_else(malformed)?;
     let len = usize::try_from(u32::from_le_bytes(*len)).map_err(|_| malformed())?;
     if len > USER_VALUE_LEN_MAX || len > body.len().saturating_mul(EXPANSION_MAX) {
@@ -96,7 +101,7 @@ pub(crate) fn encoded(record: &Record) -> Result<(Codec, Cow<'_, [u8]>)> {
         ZSTD => zstd::bulk::decompress(body, len).map_err(|_| malformed())?,
         _ => return Err(malformed()),
     };
-    if decompressed.len() == len { Ok((codec, decompressed.into())) } else { Err(malformed()) }
+    if decompressed.len() == len { Ok(decompressed) } else { Err(malformed()) }
 }
 
 /// As [`encoded`], with bytes that share the record's allocation where they can.
