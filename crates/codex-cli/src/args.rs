@@ -102,7 +102,7 @@ pub(crate) enum Command {
     Clear(Clear),
     /// Apply operations from JSON Lines, all in one commit
     Batch(Batch),
-    /// Store records from JSON Lines, in batches
+    /// Store records from JSON Lines, or from a database of the original Go program
     Import(Import),
     /// Write records as JSON Lines
     Export(Export),
@@ -249,6 +249,36 @@ pub(crate) struct Import {
     /// The file with the records; `-` is standard input
     #[arg(id = "stream", value_name = "FILE")]
     pub(crate) file: PathBuf,
+    /// What the file is (default: JSON Lines)
+    #[arg(long, value_enum, value_name = "FORM")]
+    pub(crate) from: Option<Origin>,
+    #[command(flatten)]
+    pub(crate) go: ImportGo,
+}
+
+/// Where records come from that are not JSON Lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Origin {
+    /// A database of the original CodexDB, the Go program
+    CodexdbGo,
+}
+
+/// How a database of the original is imported.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "With --from codexdb-go")]
+pub(crate) struct ImportGo {
+    /// Which mode the original kept the file in, if it cannot be told
+    #[arg(long, requires = "from", value_enum, value_name = "MODE")]
+    pub(crate) from_mode: Option<Mode>,
+    /// Read the key that the original used from this file: 16, 24 or 32 bytes, or their hex digits
+    #[arg(long, requires = "from", value_name = "FILE")]
+    pub(crate) from_key_file: Option<PathBuf>,
+    /// Import what stands before the first damage, and say what is missing
+    #[arg(long, requires = "from")]
+    pub(crate) partial: bool,
+    /// Check the whole file and report what it holds; no database is opened
+    #[arg(long, requires = "from")]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]

@@ -38,12 +38,15 @@ pub(crate) struct Report {
     place: Place,
 }
 
-/// Where an input of many lines went wrong.
+/// Where an input went wrong.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub(crate) struct Place {
     /// The line, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) line: Option<u64>,
+    /// The byte, in a file that has no lines.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) offset: Option<u64>,
     /// Records that had been committed before it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) committed: Option<u64>,
@@ -347,7 +350,7 @@ mod tests {
 
     #[test]
     fn json_gives_kind_message_and_place() {
-        let place = Place { line: Some(7), committed: Some(6) };
+        let place = Place { line: Some(7), offset: None, committed: Some(6) };
         let failure = Failure::validation("line 7 is not JSON").at(place);
         assert_eq!(
             failure.json(),

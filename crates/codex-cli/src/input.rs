@@ -4,6 +4,7 @@ use std::io::{self, Cursor};
 
 use codex::{Codec, EncryptionKey};
 
+use crate::codexdb_go::{GoFile, GoKey, Operation as GoOperation};
 use crate::lines::Lines;
 use crate::record::{self, Operation, Record};
 use crate::secret;
@@ -48,6 +49,49 @@ pub fn lines(stream: &[u8], read_as: Stream) -> (Vec<Line>, Option<String>) {
     }
 }
 
+pub use crate::codexdb_go::Fault;
+
+/// One change of a database of the original Go program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GoChange {
+    /// A key gets a value.
+    Set(Vec<u8>, Codec, Vec<u8>),
+    /// A key goes.
+    Delete(Vec<u8>),
+    /// Every key goes.
+    Clear,
+}
+
+/// Changes up to a file's end or its first fault, and what the fault is.
+pub type GoChanges = (Vec<GoChange>, Option<Fault>);
+
+/// The changes in a file of the original Go program up to its end or its first fault, and what the fault is. `key` is
+/// what a key file would hold.
+pub fn codexdb_go(file: Vec<u8>, key: Option<&[u8]>) -> Result<GoChanges, Fault> {
+    let key = match key.map(|key| GoKey::read(key, "the key")) {
+        None => None,
+        Some(Ok(key)) => Some(key),
+        Some(Err(_)) => return Err(Fault::WrongKey),
+    };
+    let mut file = GoFile::from_bytes(file, key, None)?;
+    let mut changes = file.changes()?;
+    let mut read = Vec::new();
+    loop {
+        match changes.next() {
+            Ok(None) => return Ok((read, None)),
+            Ok(Some(change)) => read.push(match change.operation {
+                GoOperation::Set(value) => {
+                    let codec = if let Value::Json(_) = value { Codec::Json } else { Codec::Raw };
+                    GoChange::Set(change.key, codec, value.as_bytes().to_vec())
+                }
+                GoOperation::Delete => GoChange::Delete(change.key),
+                GoOperation::Clear => GoChange::Clear,
+            }),
+            Err(fault) => return Ok((read, Some(fault))),
+        }
+    }
+}
+
 /// The line that `export` writes for a record.
 pub fn exported(key: &[u8], codec: Codec, value: &[u8]) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
@@ -69,10 +113,6 @@ impl Line {
     }
 
     fn set(record: Record) -> Self {
-        let value = match record.value {
-            Value::Json(json) => json.get().as_bytes().to_vec(),
-            Value::Bytes(bytes) => bytes,
-        };
-        Self { key: record.key, value: Some((record.codec, value)) }
+        Self { key: record.key, value: Some((record.codec, record.value.as_bytes().to_vec())) }
     }
 }

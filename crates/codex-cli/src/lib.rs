@@ -6,6 +6,7 @@
 pub mod input;
 
 mod args;
+mod codexdb_go;
 mod commands;
 mod exit;
 mod key;

@@ -79,7 +79,7 @@ impl std::fmt::Debug for Lines {
 /// What is wrong with a line.
 pub(crate) fn fault(number: u64, what: &str) -> Failure {
     Failure::validation(format!("line {number} is wrong: {what}"))
-        .at(Place { line: Some(number), committed: None })
+        .at(Place { line: Some(number), ..Place::default() })
 }
 
 /// The longest line: a value of 1 GiB as base64, a key of 65,535 bytes as escapes, and their names.

@@ -94,6 +94,12 @@ pub(crate) struct Record {
 }
 
 impl Record {
+    /// A record of JSON, or of bytes.
+    pub(crate) fn of(key: Vec<u8>, value: Value) -> Self {
+        let codec = if let Value::Json(_) = value { Codec::Json } else { Codec::Raw };
+        Self { key, codec, value }
+    }
+
     /// Adds the record to a batch.
     pub(crate) fn set_in(&self, batch: &mut Batch) -> codex::Result<()> {
         match (&self.value, self.codec) {
@@ -110,11 +116,7 @@ impl Record {
 
     /// Bytes of key and value.
     pub(crate) fn len(&self) -> usize {
-        let value = match &self.value {
-            Value::Json(json) => json.get().len(),
-            Value::Bytes(bytes) => bytes.len(),
-        };
-        self.key.len() + value
+        self.key.len() + self.value.as_bytes().len()
     }
 }
 
@@ -177,7 +179,9 @@ struct Fields<'a> {
 }
 
 /// A member that is there, `null` included.
-fn present<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'a RawValue>, D::Error> {
+pub(crate) fn present<'de: 'a, 'a, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<&'a RawValue>, D::Error> {
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 

@@ -12,6 +12,7 @@ use codex::{EncryptionKey, ErrorKind, Unlock};
 use zeroize::Zeroizing;
 
 use crate::args::Global;
+use crate::codexdb_go::GoKey;
 use crate::exit::Failure;
 
 /// What was given to unlock a database.
@@ -112,8 +113,18 @@ pub(crate) fn encryption_key(text: &str, place: &str) -> Result<EncryptionKey, F
         .hint("a key is 64 hexadecimal digits, or base64 of 32 bytes; `codex keygen FILE` makes one"))
 }
 
-/// The text of a file that only its owner can read. A pipe will do: `--key-file <(pass show app)`.
+/// The text of a file that only its owner can read.
 fn read(path: &Path) -> Result<Zeroizing<String>, Failure> {
+    let bytes = read_bytes(path)?;
+    match std::str::from_utf8(&bytes) {
+        Ok(text) => Ok(Zeroizing::new(text.to_owned())),
+        Err(_) => Err(Failure::validation(format!("{} is not text", path.display()))
+            .hint("a key is 64 hexadecimal digits, or base64 of 32 bytes; `codex keygen FILE` makes one")),
+    }
+}
+
+/// The same as bytes. A pipe will do: `--key-file <(pass show app)`.
+fn read_bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let shown = path.display();
     let file = File::open(path).map_err(|error| Failure::io(format!("open {shown}"), error))?;
     let metadata = file.metadata().map_err(|error| Failure::io(format!("open {shown}"), error))?;
@@ -129,10 +140,25 @@ fn read(path: &Path) -> Result<Zeroizing<String>, Failure> {
     if bytes.len() > SECRET_LEN_MAX {
         return Err(Failure::validation(format!("{shown} is longer than any key or passphrase file")));
     }
-    match std::str::from_utf8(&bytes) {
-        Ok(text) => Ok(Zeroizing::new(text.to_owned())),
-        Err(_) => Err(Failure::validation(format!("{shown} is not text"))
-            .hint("a key is 64 hexadecimal digits, or base64 of 32 bytes; `codex keygen FILE` makes one")),
+    Ok(bytes)
+}
+
+/// The key of a file of the original program: from this file, else from `CODEXDB_GO_KEY`; none for one without
+/// encryption.
+pub(crate) fn read_go_key(path: Option<&Path>) -> Result<Option<GoKey>, Failure> {
+    if let Some(path) = path {
+        return GoKey::read(&read_bytes(path)?, &path.display().to_string()).map(Some);
+    }
+    match std::env::var_os("CODEXDB_GO_KEY") {
+        None => Ok(None),
+        Some(bytes) if bytes.is_empty() => {
+            Err(Failure::validation("the variable CODEXDB_GO_KEY is set and empty")
+                .hint("unset it for a file without encryption"))
+        }
+        Some(bytes) => {
+            let bytes = Zeroizing::new(bytes.into_encoded_bytes());
+            GoKey::read(&bytes, "the variable CODEXDB_GO_KEY").map(Some)
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod evidence;
 mod files;
+mod import_go;
 mod past;
 mod records;
 mod repair;

@@ -9,8 +9,8 @@ use serde_json::json;
 use tempfile::NamedTempFile;
 
 use super::past::view;
-use super::{Access, open};
-use crate::args::{Batch as BatchArgs, Export, Global, Import};
+use super::{Access, import_go, open};
+use crate::args::{Batch as BatchArgs, Export, Global, Import, Origin};
 use crate::exit::{Failure, Place};
 use crate::lines::{self, Lines};
 use crate::output::Output;
@@ -35,6 +35,9 @@ pub(super) fn batch(global: &Global, args: &BatchArgs, output: &mut Output) -> R
 }
 
 pub(super) fn import(global: &Global, args: &Import, output: &mut Output) -> Result<(), Failure> {
+    if let Some(Origin::CodexdbGo) = args.from {
+        return import_go::import(global, args, output);
+    }
     let input = Lines::open(&args.file)?;
     let store = open(global, Access::Create, output)?;
     let count = import_into(&store, input)?;
@@ -53,7 +56,7 @@ pub(super) fn import_into(store: &Store, mut input: Lines) -> Result<u64, Failur
         }
         let records = batch.len() as u64;
         store.commit(batch).map_err(|error| {
-            let place = Place { line: Some(last), committed: None };
+            let place = Place { line: Some(last), ..Place::default() };
             let unknown = error.outcome_is_unknown();
             let failure = Failure::from(error).context(&format!("commit the records up to line {last}"));
             let failure = failure.at(place);
@@ -162,5 +165,5 @@ pub(super) fn write_records(
 }
 
 /// A batch of an import is committed at this many records, or at this many bytes of keys and values.
-const BATCH_RECORDS: usize = 1000;
-const BATCH_LEN: usize = 1024 * 1024;
+pub(super) const BATCH_RECORDS: usize = 1000;
+pub(super) const BATCH_LEN: usize = 1024 * 1024;
