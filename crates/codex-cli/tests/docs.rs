@@ -22,6 +22,16 @@ fn every_session_of_the_evidence_walk_through_is_true() {
 }
 
 #[test]
+fn every_session_of_the_migration_guide_is_true() {
+    let scratch = Scratch::new();
+    let samples = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/codexdb-go");
+    for sample in ["ledger-plain-none.db", "snapshot-aes256-zstd.db"] {
+        fs::copy(format!("{samples}/{sample}"), scratch.path(sample)).expect("it is in the repository");
+    }
+    check_in(&scratch, "docs/migrating.md", 10);
+}
+
+#[test]
 fn every_session_of_the_crate_readme_is_true() {
     check("crates/codex-cli/README.md", 5);
 }
@@ -41,12 +51,16 @@ struct Step {
 
 /// Runs every session of a document, which has at least `steps_min` commands.
 fn check(document: &str, steps_min: usize) {
+    check_in(&Scratch::new(), document, steps_min);
+}
+
+/// The same in a folder that holds what the document begins with.
+fn check_in(scratch: &Scratch, document: &str, steps_min: usize) {
     let path = format!("{}/../../{document}", env!("CARGO_MANIFEST_DIR"));
     let text = fs::read_to_string(&path).expect("the document is in the repository");
     let steps = steps(&text);
     assert!(steps.len() >= steps_min, "{document} shows {} commands", steps.len());
 
-    let scratch = Scratch::new();
     let mut script = String::from("PATH=$(dirname \"$CODEX\"):$PATH\n");
     for step in &steps {
         // Each on a line of its own, so that a marker never runs into what a command printed.
