@@ -53,6 +53,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     seeds.add("import", "records", &[lines.as_bytes()])?;
     let lines = "{\"op\":\"set\",\"key\":\"a\",\"codec\":\"raw\",\"value_base64\":\"\"}\r\n{\"op\":\"delete\",\"key\":\"\\u00e9\"}\n";
     seeds.add("import", "operations", &[lines.as_bytes()])?;
+    let samples = root.join("../crates/codex-cli/tests/data/codexdb-go");
+    for (name, key) in GO_SAMPLES {
+        let sample = fs::read(samples.join(name).with_extension("db"))?;
+        // A few frames of a ledger will do, the last one torn.
+        seeds.add("codexdb_go", name, &[&[key], &sample[..sample.len().min(700)]])?;
+    }
+    let body = "{\"op\":0,\"key\":\"a\",\"value\":[1.10,\"\\u003c\",null]}";
+    seeds.add("codexdb_go", "body", &[&[4], body.as_bytes()])?;
+    seeds.add("codexdb_go", "bare", &[&[0], b"{\"a\":\"MQ==\",\"b\":\"e30=\"}"])?;
     seeds.add("secret", "hex", &[&"0123456789abcdefABCDEF".repeat(3).as_bytes()[..64], b"\n"])?;
     seeds.add("secret", "base64", &[b"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\r\n"])?;
     seeds.add("value", "json", &[b"\x01{\"a\":[1,-2],\"b\":[]}"])?;
@@ -69,6 +78,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     Ok(())
 }
+
+/// Files of the original program, and which key of the target's opens them.
+const GO_SAMPLES: [(&str, u8); 8] = [
+    ("snapshot-plain-gzip", 0),
+    ("snapshot-plain-zstd", 0),
+    ("snapshot-plain-snappy", 0),
+    ("snapshot-aes256-zstd", 3),
+    ("ledger-plain-none", 0),
+    ("ledger-plain-snappy", 0),
+    ("ledger-aes192-none", 2),
+    ("ledger-aes128-none", 1),
+];
 
 /// The database file of an image, without the space that was set aside.
 fn file(mode: Mode, encrypted: bool, left: Left) -> Result<Vec<u8>, StorageError> {

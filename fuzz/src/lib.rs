@@ -7,6 +7,7 @@
 //! time out of proportion are not.
 
 pub mod checkpoint;
+pub mod codexdb_go;
 pub mod database;
 pub mod frame;
 pub mod header;
@@ -27,8 +28,9 @@ use std::process::ExitCode;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets, by name.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     ("checkpoint", checkpoint::run),
+    ("codexdb_go", codexdb_go::run),
     ("database", database::run),
     ("frame", frame::run),
     ("header", header::run),

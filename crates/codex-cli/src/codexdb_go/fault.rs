@@ -12,8 +12,8 @@ use crate::exit::{Failure, Place};
 #[non_exhaustive]
 pub enum Fault {
     /// The disk fails.
-    #[error("it cannot be read")]
-    Read(#[source] io::Error),
+    #[error("it cannot be read: {0}")]
+    Read(io::Error),
     /// A ledger's frame is damaged or cut.
     #[error("the frame at byte {offset} {what}")]
     Frame {

@@ -30,7 +30,12 @@ pub(super) fn import(global: &Global, args: &Import, output: &mut Output) -> Res
     let mut file = GoFile::open(path, go_key, kind)?;
     let mut survey = Survey::of(&mut file);
     if let Some(fault) = survey.fault.take_if(|_| !go.partial || survey.changes == 0) {
-        return Err(fault.of_file(path));
+        let failure = fault.of_file(path);
+        return Err(if go.partial {
+            failure.hint("nothing stands before the damage that could be taken")
+        } else {
+            failure
+        });
     }
     if survey.skipped > 0 && !go.partial {
         let message =
@@ -57,7 +62,7 @@ pub(super) fn import(global: &Global, args: &Import, output: &mut Output) -> Res
     }
     let before = store.view().sequence();
     let mut target = Target::new(&store, file.kind());
-    replay(&mut file, path, survey.changes, &mut target).map_err(|failure| target.after(failure))?;
+    replay(&mut file, path, &survey, &mut target).map_err(|failure| target.after(failure))?;
     let sequence = store.view().sequence();
     let done = Done { sequence, commits: sequence - before, records: store.len() };
     store.close()?;
@@ -114,15 +119,17 @@ struct Done {
     records: usize,
 }
 
-/// The first `count` changes, which have been read once, into the database. All that vouches for them is checked again.
-fn replay(file: &mut GoFile, path: &Path, count: u64, target: &mut Target<'_>) -> Result<(), Failure> {
+/// The changes of the survey into the database. All that vouches for them is checked again.
+fn replay(file: &mut GoFile, path: &Path, survey: &Survey, target: &mut Target<'_>) -> Result<(), Failure> {
+    let changed = || Failure::validation(format!("{} has changed while it was read", path.display()));
     let mut changes = file.changes().map_err(|fault| fault.of_file(path))?;
-    for _ in 0..count {
+    for _ in 0..survey.changes {
         let change = changes.next().map_err(|fault| fault.of_file(path))?;
-        let change = change.ok_or_else(|| {
-            Failure::validation(format!("{} has changed while it was read", path.display()))
-        })?;
-        target.add(change)?;
+        target.add(change.ok_or_else(changed)?)?;
+    }
+    // A snapshot's checksum is known at its end.
+    if survey.fault.is_none() && changes.next().map_err(|fault| fault.of_file(path))?.is_some() {
+        return Err(changed());
     }
     target.finish()
 }
