@@ -7,6 +7,7 @@ mod old;
 
 use std::sync::{Mutex, PoisonError};
 
+use codex::ErrorKind;
 use codex_cli::input::{Fault, GoChange, GoChanges, codexdb_go};
 use old::{KEY, Packing, frame, ledger, samples, seal, set, snapshot_text};
 use peak_alloc::PeakAlloc;
@@ -87,4 +88,15 @@ fn a_frame_that_leads_beyond_the_file_takes_no_memory() {
         assert_eq!((changes.len(), fault.and_then(|fault| fault.offset())), (1, Some(first.len() as u64)));
         assert!(peak < READING, "{len}: {peak} bytes");
     }
+}
+
+#[test]
+fn a_ledger_under_another_key_is_not_taken_into_memory_as_a_snapshot_is() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let value = format!("\"{}\"", "x".repeat(10_000));
+    let changes: Vec<_> = (0..500).map(|number| set(&number.to_string(), &value)).collect();
+    let file = ledger(&changes, Packing::Absent, Some(KEY));
+    let (read, peak) = measured(&file, Some(&[1; 32]));
+    assert_eq!(read.expect_err("it is of another key").kind(), ErrorKind::Encryption);
+    assert!(peak < file.len() + READING, "{peak} bytes beside {} of the file", file.len());
 }

@@ -39,9 +39,9 @@ pub(super) fn import(global: &Global, args: &Import, output: &mut Output) -> Res
     }
     if survey.skipped > 0 && !go.partial {
         let message =
-            format!("{}: {} changes have a key that no record can have here", path.display(), survey.skipped);
+            format!("{}: {} changes are of no record that there can be here", path.display(), survey.skipped);
         return Err(Failure::validation(message).hint(
-            "nothing was imported; a key is 1 to 65535 bytes here; --partial leaves these changes out",
+            "nothing was imported; a key is 1 to 65535 bytes here, a value up to 1 GiB; --partial leaves these changes out",
         ));
     }
     if !survey.has_checksum {
@@ -78,7 +78,7 @@ struct Survey {
     cleared: u64,
     /// Of those set: values that are not JSON, which are kept as bytes.
     raw: u64,
-    /// Changes of a key that no record can have here; they are in no other count but `changes`.
+    /// Changes that are not [`storable`]; they are in no other count but `changes`.
     skipped: u64,
     has_checksum: bool,
     fault: Option<Fault>,
@@ -97,8 +97,8 @@ impl Survey {
             self.has_checksum = changes.has_checksum();
             self.changes += 1;
             match &change.operation {
+                _ if !storable(&change) => self.skipped += 1,
                 Operation::Clear => self.cleared += 1,
-                _ if key::refusal(&change.key).is_some() => self.skipped += 1,
                 Operation::Delete => self.deleted += 1,
                 Operation::Set(value) => {
                     self.set += 1;
@@ -108,6 +108,17 @@ impl Survey {
         }
         self.has_checksum = changes.has_checksum();
         Ok(())
+    }
+}
+
+/// Whether there can be such a record here: the original set no bounds.
+fn storable(change: &Change) -> bool {
+    match &change.operation {
+        Operation::Clear => true,
+        Operation::Delete => key::refusal(&change.key).is_none(),
+        Operation::Set(value) => {
+            key::refusal(&change.key).is_none() && value.as_bytes().len() <= codex::VALUE_LEN_MAX
+        }
     }
 }
 
@@ -170,10 +181,10 @@ impl<'a> Target<'a> {
     }
 
     fn add(&mut self, change: Change) -> Result<(), Failure> {
-        let Change { operation, key } = change;
-        if !matches!(operation, Operation::Clear) && key::refusal(&key).is_some() {
+        if !storable(&change) {
             return Ok(());
         }
+        let Change { operation, key } = change;
         self.len += key.len();
         match operation {
             Operation::Set(value) => {
@@ -251,7 +262,7 @@ fn text(file: &GoFile, survey: &Survey, done: Option<&Done>) -> String {
         lines.push(format!("{} values are not JSON, and kept as bytes", survey.raw));
     }
     if survey.skipped > 0 {
-        lines.push(format!("left out: {} changes of a key that no record can have here", survey.skipped));
+        lines.push(format!("left out: {} changes of no record that there can be here", survey.skipped));
     }
     if let Some(fault) = &survey.fault {
         let behind =
