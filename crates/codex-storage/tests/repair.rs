@@ -14,8 +14,8 @@ use codex_storage::sync::Arc;
 use codex_storage::vfs::sim::{DiskError, Fault, SimVfs};
 use codex_storage::vfs::{Access, Lock, Vfs};
 use codex_storage::{
-    Batch, Damage, Database, Durability, Gap, Mode, OpenOptions, RepairOptions, RepairReport, Result,
-    Resumed, SequenceNumber, StorageError,
+    Background, Batch, Damage, Database, Durability, Gap, Mode, OpenOptions, RepairOptions, RepairReport,
+    Result, Resumed, SequenceNumber, StorageError,
 };
 use proptest::prelude::*;
 
@@ -46,8 +46,14 @@ const VARIANTS: [(Mode, Suite); 4] = [
 ];
 
 fn open(disk: &SimVfs, path: &str, mode: Mode, suite: Suite, durability: Durability) -> Result<Database> {
-    let options =
-        OpenOptions { vfs: Arc::new(disk.clone()), mode: Some(mode), durability, ..OpenOptions::default() };
+    let options = OpenOptions {
+        vfs: Arc::new(disk.clone()),
+        mode: Some(mode),
+        durability,
+        // Nothing but the test says which buffered commits become one group.
+        background: Background::Caller,
+        ..OpenOptions::default()
+    };
     options.open(Path::new(path), suite.unlock().as_ref())
 }
 
