@@ -173,7 +173,7 @@ fn settle(shared: &Shared, idle: &mut Idle, now: Duration) -> Result<bool> {
         if idle.since.is_none_or(|since| now.saturating_sub(since) < IDLE) {
             return Ok(false);
         }
-        if log.is_dirty() || log.floor_is_behind() {
+        if log.floor_is_behind() {
             log.write_floor()?;
         }
         Ok(true)

@@ -178,8 +178,8 @@ pub(crate) fn check_floor(path: &Path, header: &Header, before: u64, end: &Posit
 
 /// Whether a log that goes on from the offset `before` to `end` passes the floor at another place or with another root.
 pub(crate) fn contradicts_floor(floor: &Floor, before: u64, end: &Position) -> bool {
-    let reached = end.offset == floor.offset || (before < floor.offset && floor.offset < end.offset);
-    reached && end.floor() != *floor
+    let passes_over = before < floor.offset && floor.offset < end.offset;
+    passes_over || (end.offset == floor.offset && end.floor() != *floor)
 }
 
 /// Looks from `from` to the end of the file for a good frame which names something beyond `whole` as

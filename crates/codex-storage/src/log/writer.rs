@@ -167,11 +167,6 @@ impl Log {
         sealed.plus(u64::from(self.unsealed.commit_count))
     }
 
-    /// Whether something waits to be written or synced.
-    pub(crate) fn is_dirty(&self) -> bool {
-        self.holds_commits() || self.unsynced_groups > 0
-    }
-
     /// Whether the floor is behind the log's end.
     pub(crate) fn floor_is_behind(&self) -> bool {
         self.header.floor.offset < self.end.offset
@@ -269,7 +264,7 @@ impl Log {
         if self.allocated > self.end.offset {
             self.cut(self.end.offset)?;
         }
-        if self.is_dirty() || self.floor_is_behind() {
+        if self.floor_is_behind() {
             self.write_floor()?;
         }
         Ok(())
@@ -287,10 +282,6 @@ impl Log {
         let error = Arc::new(error);
         self.stopped = Some(error.clone());
         StorageError::Shared(error)
-    }
-
-    fn holds_commits(&self) -> bool {
-        self.unwritten.is_some() || self.unsealed.commit_count > 0
     }
 
     /// [`Durability::Buffered`]: keeps a group in memory, and hands over what has come together.
