@@ -4,6 +4,7 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use codex_crypto::{EncryptionKey, Unlock};
 use codex_storage::sync::Arc;
@@ -216,4 +217,35 @@ fn with_a_checkpoint_opening_reads_only_the_tail() {
         panic!("{error:?}")
     };
     assert!(disk.read_file(PATH).expect("the log") == older, "the file is left as it is");
+}
+
+#[test]
+fn a_rewritten_log_goes_on_with_the_durability_and_the_counters_of_the_one_before() {
+    let interval = Durability::Interval(Duration::from_hours(1));
+    for (durability, syncs) in [(Durability::Sync, 1), (interval, 0), (Durability::Buffered, 0)] {
+        let disk = SimVfs::new(1);
+        let database = open_with(&disk, Mode::Snapshot, durability).expect("a new database");
+        (0..5).for_each(|round| set(&database, "a", &[round; 1000]));
+        database.compact().expect("the disk is whole");
+        let before = database.stats();
+        assert_eq!(before.commits, 5, "{durability:?}");
+        set(&database, "b", b"1");
+        let after = database.stats();
+        assert_eq!((after.commits, after.syncs), (6, before.syncs + syncs), "{durability:?}");
+    }
+}
+
+#[test]
+fn the_figures_of_an_open_database_are_those_of_its_file() {
+    let disk = SimVfs::new(1);
+    let database = open(&disk, Mode::Snapshot);
+    (0..3).for_each(|round| set(&database, "a", &[round; 1000]));
+    let stats = database.stats();
+    assert_eq!((stats.commits, stats.groups, stats.syncs), (3, 3, 3));
+    assert_eq!(stats.log_bytes, database.head().offset);
+    assert_eq!(
+        stats.file_bytes,
+        disk.read_file(PATH).expect("it is there").len() as u64,
+        "with what is set aside"
+    );
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use codex_crypto::{EncryptionKey, Unlock};
 use codex_storage::sync::Arc;
 use codex_storage::vfs::sim::SimVfs;
-use codex_storage::{Mode, OpenOptions, StorageError};
+use codex_storage::{Batch, Mode, OpenOptions, StorageError};
 
 const PATH: &str = "/folder/app.db";
 
@@ -36,6 +36,28 @@ fn nothing_is_created_beside_a_file_that_is_no_database() {
         assert!(matches!(error, StorageError::NotADatabase { .. }), "{error:?}");
         assert_eq!(disk.file_names(), [Path::new("/app.db")]);
         assert_eq!(disk.read_file("/app.db").expect("it is there"), content);
+    }
+}
+
+#[test]
+fn opening_for_writing_and_closing_without_a_commit_neither_changes_nor_syncs_the_file() {
+    for mode in [Mode::Snapshot, Mode::Ledger] {
+        let disk = SimVfs::new(1);
+        let options = OpenOptions { mode: Some(mode), ..options(&disk) };
+        let database = options.open(Path::new(PATH), None).expect("a new database");
+        let mut batch = Batch::new();
+        batch.set(b"key", &[b"value"]).expect("within bounds");
+        database.commit(batch).expect("nothing fails");
+        database.close().expect("nothing fails");
+
+        let before = disk.log().len();
+        let database = options.open(Path::new(PATH), None).expect("it opens");
+        assert!(database.has(b"key"));
+        database.close().expect("nothing fails");
+        let log = disk.log().split_off(before);
+        let changes =
+            log.iter().filter(|logged| logged.operation.changes_disk() && *logged.path == *Path::new(PATH));
+        assert_eq!(changes.count(), 0, "{mode}: {log:#?}");
     }
 }
 

@@ -593,6 +593,8 @@ fn what_cannot_be_repaired_is_refused_by_its_kind_and_nothing_is_created() {
     let history = rich(Mode::Ledger, Suite::Encrypted);
     let disk = history.disk.snapshot();
     disk.write_file("/text", b"not a database").expect("there is space");
+    disk.write_file("/magic", &b"a text that says CdxF, as a frame does. ".repeat(300))
+        .expect("there is space");
     disk.write_file("/existing", b"mine").expect("there is space");
     let before = disk.files();
     let options = RepairOptions { dry_run: false, vfs: Arc::new(disk.clone()) };
@@ -611,7 +613,7 @@ fn what_cannot_be_repaired_is_refused_by_its_kind_and_nothing_is_created() {
     assert!(matches!(error, StorageError::AlreadyExists { .. }), "{error:?}");
     let error = repair("/missing", TARGET, key.as_ref());
     assert!(matches!(error, StorageError::NotFound { .. }), "{error:?}");
-    for source in ["/text", "/folder"] {
+    for source in ["/text", "/magic", "/folder"] {
         let error = repair(source, TARGET, key.as_ref());
         assert!(matches!(error, StorageError::NotADatabase { .. }), "{error:?}");
     }

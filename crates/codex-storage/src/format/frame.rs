@@ -188,9 +188,8 @@ mod tests {
 
     const ID: DatabaseId = DatabaseId::from_bytes([1; 16]);
 
-    #[test]
-    fn flags_and_reserved_bytes_of_other_versions_are_refused() {
-        let header = FrameHeader {
+    fn header() -> FrameHeader {
+        FrameHeader {
             kind: Kind::Commit,
             begins: true,
             ends: true,
@@ -202,7 +201,30 @@ mod tests {
             durable: 8192,
             previous_leaf: Digest::ZERO,
             salt: Salt::from_bytes([0; Salt::LEN]),
-        };
+        }
+    }
+
+    #[test]
+    fn a_header_ends_with_half_the_hash_of_the_database_id_and_all_before_it() {
+        let encoded = header().encode(ID);
+        let hash = sha256(&[&[1; 16], &encoded[..112]]);
+        assert_eq!(encoded[112..], hash.as_bytes()[..16]);
+    }
+
+    #[test]
+    fn without_any_key_a_header_with_one_changed_bit_or_of_another_database_is_refused() {
+        let encoded = header().encode(ID);
+        for bit in 0..8 * FrameHeader::LEN {
+            let mut changed = encoded;
+            changed[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(FrameHeader::decode(&changed, 8192, ID), None, "bit {bit}");
+        }
+        assert_eq!(FrameHeader::decode(&encoded, 8192, DatabaseId::from_bytes([2; 16])), None);
+    }
+
+    #[test]
+    fn flags_and_reserved_bytes_of_other_versions_are_refused() {
+        let header = header();
         let encoded = header.encode(ID);
         assert_eq!(FrameHeader::decode(&encoded, 8192, ID), Some(header));
         for (place, value) in [(5, 4), (6, 1), (7, 1)] {

@@ -76,3 +76,16 @@ fn field<const N: usize>(block: &[u8], offset: usize) -> [u8; N] {
     bytes.copy_from_slice(&block[offset..offset + N]);
     bytes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_show_a_mode_by_its_name_and_a_sequence_number_by_its_digits() {
+        assert_eq!(
+            format!("{}, {}: {:>3}", Mode::Snapshot, Mode::Ledger, SequenceNumber(70)),
+            "snapshot, ledger:  70"
+        );
+    }
+}

@@ -51,9 +51,7 @@ impl<'a> FrameReader<'a> {
         // Opening has garbled these bytes. Only they are read again, not the whole chunk: a file can be full of
         // frames that fail.
         let garbled = &mut self.chunk[start..start + sealed_len];
-        if self.file.read_at(garbled, offset + FrameHeader::LEN as u64)? < sealed_len {
-            self.chunk.clear();
-        }
+        self.file.read_exact_at(garbled, offset + FrameHeader::LEN as u64)?;
         Ok(None)
     }
 
@@ -97,11 +95,14 @@ mod tests {
     use std::path::Path;
 
     use crate::sync::Arc;
-    use crate::vfs::sim::SimVfs;
+    use crate::vfs::sim::{Operation, SimVfs};
     use crate::vfs::{Access, Vfs};
 
     fn file(bytes: &[u8]) -> Arc<dyn File> {
-        let disk = SimVfs::new(1);
+        file_on(&SimVfs::new(1), bytes)
+    }
+
+    fn file_on(disk: &SimVfs, bytes: &[u8]) -> Arc<dyn File> {
         disk.write_file("/file", bytes).expect("a new file");
         disk.open(Path::new("/file"), Access::Read).expect("it is there")
     }
@@ -116,6 +117,18 @@ mod tests {
         assert_eq!(reader.bytes(9, 1).expect("it reads"), None, "behind the limit");
         assert_eq!(reader.piece(6, 1).expect("it reads"), Some(&b"67"[..]));
         assert_eq!(reader.piece(6, 3).expect("it reads"), None);
+    }
+
+    #[test]
+    fn what_was_read_ahead_is_not_read_again() {
+        let disk = SimVfs::new(1);
+        let file = file_on(&disk, b"0123456789");
+        let mut reader = FrameReader::new(&*file, 10);
+        for (offset, len) in [(2, 3), (2, 8), (5, 5), (9, 1)] {
+            assert!(reader.bytes(offset, len).expect("it reads").is_some());
+        }
+        let reads = disk.log().into_iter().filter(|logged| logged.operation == Operation::Read);
+        assert_eq!(reads.count(), 1, "{:#?}", disk.log());
     }
 
     #[test]
