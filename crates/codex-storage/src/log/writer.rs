@@ -337,9 +337,6 @@ impl Log {
         let mut end = self.end.clone();
         let written = self.write_frames(group.first(), group.commits(), &mut buffer, &mut end);
         self.buffer = buffer;
-        if self.buffer.capacity() > 2 * PAYLOAD_LEN_MAX {
-            self.buffer = Vec::new();
-        }
         match written {
             Ok(()) => {
                 self.unsynced_groups += 1;
