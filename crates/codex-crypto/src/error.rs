@@ -98,6 +98,12 @@ pub enum KeyError {
         /// The kind found.
         got: u8,
     },
+    /// A label is too long, or not one line of plain text. It is not shown: it may steer a terminal.
+    #[error("a label has at most {max} bytes and no control characters", max = crate::KeySlot::LABEL_LEN_MAX)]
+    Label,
+    /// A retired root key does not authenticate under the root key of now.
+    #[error("a retired root key does not authenticate")]
+    RetiredKeyDamaged,
     /// Bytes that this version writes as zeros are not.
     #[error("reserved bytes of the key slot are not zero")]
     ReservedNotZero,

@@ -9,6 +9,7 @@
 //! | --- | --- |
 //! | encrypt and authenticate frames | [`Sealer`]: [`Aes256GcmSealer`], [`PlaintextSealer`] |
 //! | keep a root key under a key or a passphrase | [`KeySlot`], opened by an [`Unlock`] |
+//! | keep a root key that was replaced under the one of now | [`RetiredKey`] |
 //! | know what a log holds | [`merkle::Frontier`] over [`merkle::leaf_hash`] |
 //! | prove and check what it held | [`proof`]: [`proof::InclusionProof`], [`proof::ConsistencyProof`] |
 //! | sign its heads, and hand them on as text | [`head`], [`note`] |
@@ -48,6 +49,7 @@ mod derive;
 mod digest;
 mod error;
 mod key;
+mod retired;
 mod seal;
 mod slot;
 
@@ -60,6 +62,7 @@ pub use key::{DatabaseId, EncryptionKey, Passphrase, RootKey, Unlock};
 pub use merkle::Frontier;
 pub use note::{SigningKey, VerifyingKey};
 pub use proof::{ConsistencyProof, InclusionProof};
+pub use retired::RetiredKey;
 pub use seal::{Aes256GcmSealer, PlaintextSealer, Purpose, Salt, Sealer, Suite};
 pub use slot::{KeySlot, PassphraseCost, SlotKind};
 

@@ -24,10 +24,12 @@ use crate::derive::{self, SingleUseKey};
 use crate::key::SecretBytes;
 use crate::{DatabaseId, KeyError, Passphrase, RootKey, Unlock, random};
 
-/// A root key wrapped by an encryption key or a passphrase. Holds nothing that must be kept secret.
+/// A root key wrapped by an encryption key or a passphrase, and a label. Holds nothing that must be kept secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeySlot {
     lock: Lock,
+    /// Who uses the slot, or where; for people. The seal does not cover it, the code over the file's header does.
+    label: String,
     /// Makes the slot's keys its own, also where the same secret locks another slot.
     random: [u8; 32],
     commitment: [u8; 32],
@@ -38,6 +40,8 @@ pub struct KeySlot {
 impl KeySlot {
     /// Encoded length in bytes.
     pub const LEN: usize = 256;
+    /// Longest label, in bytes of UTF-8.
+    pub const LABEL_LEN_MAX: usize = Self::LEN - LABEL - 1;
 
     /// Wraps `root` so that `unlock` opens it, for the database with this id. `cost` counts for a
     /// passphrase only.
@@ -58,9 +62,22 @@ impl KeySlot {
                 (Lock::Passphrase { cost, salt }, derive::extract(&random, secret.as_bytes()))
             }
         };
-        let mut slot = Self { lock, random, commitment: commitment(&prk, id), wrapped: [0; WRAPPED_LEN] };
+        let (label, commitment) = (String::new(), commitment(&prk, id));
+        let mut slot = Self { lock, label, random, commitment, wrapped: [0; WRAPPED_LEN] };
         slot.wrapped = seal_root(root, wrapping_key(&prk, id), &slot.associated_data());
         Ok(slot)
+    }
+
+    /// The slot with another label: one line of text that anybody who has the file can read.
+    pub fn with_label(self, label: &str) -> Result<Self, KeyError> {
+        check_label(label)?;
+        Ok(Self { label: label.to_owned(), ..self })
+    }
+
+    /// The slot's label; empty if it has none.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        &self.label
     }
 
     /// The root key, if `unlock` opens this slot of the database with this id.
@@ -105,13 +122,24 @@ impl KeySlot {
         }
     }
 
+    /// What a guess at the slot's passphrase costs; `None` for an encryption key.
+    #[must_use]
+    pub fn cost(&self) -> Option<PassphraseCost> {
+        match self.lock {
+            Lock::EncryptionKey => None,
+            Lock::Passphrase { cost, .. } => Some(cost),
+        }
+    }
+
     /// The slot's bytes.
     #[must_use]
     pub fn encode(&self) -> [u8; Self::LEN] {
         let mut bytes = [0; Self::LEN];
         bytes[..COMMITMENT].copy_from_slice(&self.associated_data());
         bytes[COMMITMENT..WRAPPED].copy_from_slice(&self.commitment);
-        bytes[WRAPPED..RESERVED].copy_from_slice(&self.wrapped);
+        bytes[WRAPPED..LABEL].copy_from_slice(&self.wrapped);
+        bytes[LABEL] = u8::try_from(self.label.len()).expect("labels are bounded");
+        bytes[LABEL + 1..][..self.label.len()].copy_from_slice(self.label.as_bytes());
         bytes
     }
 
@@ -138,12 +166,17 @@ impl KeySlot {
             },
             got => return Err(KeyError::UnknownSlotKind { got }),
         };
-        if bytes[KIND + 1..MEMORY_KIB].iter().chain(&bytes[RESERVED..]).any(|&byte| byte != 0) {
+        let label = &bytes[LABEL + 1..];
+        let (label, reserved) = label.split_at_checked(usize::from(bytes[LABEL])).ok_or(KeyError::Label)?;
+        if bytes[KIND + 1..MEMORY_KIB].iter().chain(reserved).any(|&byte| byte != 0) {
             return Err(KeyError::ReservedNotZero);
         }
+        let label = std::str::from_utf8(label).map_err(|_| KeyError::Label)?;
+        check_label(label)?;
         let random = array_at(bytes, RANDOM);
         Ok(Some(Self {
             lock,
+            label: label.to_owned(),
             random,
             commitment: array_at(bytes, COMMITMENT),
             wrapped: array_at(bytes, WRAPPED),
@@ -263,6 +296,12 @@ impl fmt::Debug for Lock {
     }
 }
 
+/// A terminal shows a label as it is, so none may steer one.
+fn check_label(label: &str) -> Result<(), KeyError> {
+    let fits = label.len() <= KeySlot::LABEL_LEN_MAX && !label.chars().any(char::is_control);
+    if fits { Ok(()) } else { Err(KeyError::Label) }
+}
+
 fn argon2id(passphrase: &Passphrase, salt: &[u8; 16], cost: PassphraseCost) -> Result<SecretBytes, KeyError> {
     let passphrase = passphrase.as_bytes()?;
     let PassphraseCost { memory_kib, passes, lanes } = cost;
@@ -326,7 +365,7 @@ const ARGON2_SALT: usize = COST_END;
 const RANDOM: usize = 32;
 const COMMITMENT: usize = 64;
 const WRAPPED: usize = 96;
-const RESERVED: usize = WRAPPED + WRAPPED_LEN;
+const LABEL: usize = WRAPPED + WRAPPED_LEN;
 
 #[cfg(test)]
 mod tests {
@@ -360,6 +399,7 @@ mod tests {
             Err(KeyError::SlotDamaged) => Opened::Damaged,
             Err(KeyError::ReservedNotZero) => Opened::ReservedNotZero,
             Err(KeyError::UnknownSlotKind { .. }) => Opened::UnknownKind,
+            Err(KeyError::Label) => Opened::Label,
             Err(KeyError::CostOutOfBounds { .. }) => Opened::CostOutOfBounds,
             Err(error) => panic!("{error:?}"),
         }
@@ -373,7 +413,39 @@ mod tests {
         Damaged,
         ReservedNotZero,
         UnknownKind,
+        Label,
         CostOutOfBounds,
+    }
+
+    #[test]
+    fn a_label_is_read_back_and_may_be_no_more_than_one_line_of_text() {
+        let root = RootKey::generate().unwrap();
+        let slot = KeySlot::wrap(&root, &encryption_key(1), ID, CHEAP).unwrap();
+        assert_eq!(slot.label(), "");
+        let longest = "é".repeat(KeySlot::LABEL_LEN_MAX / 2) + "e";
+        assert_eq!(longest.len(), KeySlot::LABEL_LEN_MAX);
+        for label in ["", "Ada's laptop", "größe", &longest] {
+            let labelled = slot.clone().with_label(label).unwrap();
+            let decoded = KeySlot::decode(&labelled.encode()).unwrap().unwrap();
+            assert_eq!((decoded.label(), &decoded), (label, &labelled));
+            let opened = decoded.unwrap(&encryption_key(1), ID).unwrap().unwrap();
+            assert_eq!(opened.as_bytes(), root.as_bytes());
+        }
+        for label in [&(longest + "e"), "two\nlines", "\u{1b}[31m", "\u{9b}31m", "\0"] {
+            let labelled = slot.clone().with_label(label);
+            assert!(matches!(labelled, Err(KeyError::Label)), "{labelled:?}");
+        }
+    }
+
+    #[test]
+    fn decode_refuses_a_label_that_is_too_long_no_text_or_steers_a_terminal() {
+        let root = RootKey::generate().unwrap();
+        let bytes = KeySlot::wrap(&root, &encryption_key(1), ID, CHEAP).unwrap().encode();
+        for label in [&b"\x70"[..], b"\xff", b"\x01\xff", b"\x02\xc3", b"\x01\x1b", b"\x02\xc2\x9b"] {
+            let mut bytes = bytes;
+            bytes[LABEL..LABEL + label.len()].copy_from_slice(label);
+            assert_eq!(opened_bytes(&bytes, &encryption_key(1)), Opened::Label, "{label:?}");
+        }
     }
 
     #[test]
@@ -468,7 +540,9 @@ mod tests {
                     KIND => Opened::UnknownKind,
                     1..RANDOM => Opened::ReservedNotZero,
                     RANDOM..WRAPPED => Opened::NotByThis,
-                    WRAPPED..RESERVED => Opened::Damaged,
+                    WRAPPED..LABEL => Opened::Damaged,
+                    // Zeros are characters of a label, and none that it may have.
+                    LABEL => Opened::Label,
                     _ => Opened::ReservedNotZero,
                 };
                 let opened = opened_bytes(&bytes, &encryption_key(1));
@@ -492,7 +566,8 @@ mod tests {
                 MEMORY_KIB..=6 | PASSES | LANES => Opened::NotByThis,
                 7..COST_END => Opened::CostOutOfBounds,
                 ARGON2_SALT..WRAPPED => Opened::NotByThis,
-                WRAPPED..RESERVED => Opened::Damaged,
+                WRAPPED..LABEL => Opened::Damaged,
+                LABEL => Opened::Label,
                 _ => Opened::ReservedNotZero,
             };
             let opened = opened_bytes(&bytes, &passphrase());

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking too")]
 
 use codex_crypto::{
-    Aes256GcmSealer, DatabaseId, Digest, EncryptionKey, KeySlot, PlaintextSealer, Purpose, RootKey, Salt,
-    Sealer, Unlock, merkle,
+    Aes256GcmSealer, DatabaseId, Digest, EncryptionKey, KeySlot, PlaintextSealer, Purpose, RetiredKey,
+    RootKey, Salt, Sealer, Unlock, merkle,
 };
 
 const LOG_FRAME: &str = "c8f2cae5f00dfa39bba435360893fc7aac3a8ce76e4e359bbbdb0e3116328758466922";
@@ -14,6 +14,12 @@ const PLAINTEXT_LOG_TAG: &str = "d297500e0cc678454a1a626079fdb4e06a4ff10494399bc
 const PLAINTEXT_CHECKPOINT_TAG: &str = "66009504b9affa29146ff21bb92cf31678d318665d5a142761e58ade6462b59f";
 const PLAINTEXT_HEADER_CODE: &str = "b9c782759f6efcee87da9ecbc9decded83893d1cbdf547c22aa807cd35196259";
 const ORIGIN_LEAF: &str = "1b8d1f7b137e7858940b7b932eaad9bb95b092bd4b35cc14f5049bc8c8ee1230";
+const RETIRED_KEY: &str = concat!(
+    "2823000000000000a0a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3b4b5b6b7",
+    "b8b9babbbcbdbebf89231066bfce72b0dcb13682a9d7f973a4e65a202e7282fd",
+    "9d8d1e2d19fd5124d746789db8c7c82d45fb388db04db22a",
+);
+const RETIRED_HEADER_CODE: &str = "f0b4eab7d3a353c73e1e85560f0c31bcc5b678b7f713b991c9e11830a7708ea0";
 // Slots without the zeros at their end.
 const KEY_SLOT: &str = concat!(
     "0100000000000000000000000000000000000000000000000000000000000000",
@@ -78,6 +84,15 @@ fn both_slots_lead_to_the_frames_of_one_root_key() {
         assert_seals_as(&sealer, Purpose::LogFrame, &hex(LOG_FRAME));
         assert_seals_as(&sealer, Purpose::CheckpointFrame, &hex(CHECKPOINT_FRAME));
     }
+}
+
+#[test]
+fn a_retired_root_key_opens_under_the_one_of_now() {
+    let entry = RetiredKey::decode(hex(RETIRED_KEY).as_array().unwrap()).unwrap();
+    assert_eq!(entry.until(), 9000);
+    let retired = entry.unwrap(&root_key(KEY_SLOT, &encryption_key()), database_id()).unwrap();
+    let sealer = Aes256GcmSealer::new(&retired, database_id());
+    assert_eq!(sealer.authenticate(HEADER).to_hex(), RETIRED_HEADER_CODE);
 }
 
 #[test]

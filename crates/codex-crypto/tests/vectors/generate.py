@@ -36,12 +36,19 @@ def slot(kind, cost, argon2_salt, secret):
     return (start + commitment + wrapped).ljust(256, b"\x00")
 
 
+def retired(key, until):
+    start = struct.pack("<Q", until) + count(0xA0, 32)
+    prk = mac(count(0xA0, 32), ROOT_KEY)
+    return start + seal(expand(prk, b"codexdb/1 retired key" + DATABASE_ID), start, key)
+
+
 ROOT_KEY = count(0x00, 32)
 DATABASE_ID = count(0x20, 16)
 SALT = count(0x30, 32)
 RANDOM = count(0x50, 32)
 ENCRYPTION_KEY = count(0x70, 32)
 PASSPHRASE = b"correct horse"
+RETIRED_KEY = count(0xC0, 32)
 HEADER = b"the frame's header"
 PAYLOAD = b"the frame's payload"
 
@@ -61,6 +68,8 @@ vectors = {
     "plaintext_header_code": hashlib.sha256(b"codexdb/1 header" + DATABASE_ID + HEADER).digest(),
     "key_slot": slot(1, (0, 0, 0), bytes(16), ENCRYPTION_KEY),
     "passphrase_slot": slot(2, (8192, 1, 1), argon2_salt, argon2id.derive(PASSPHRASE)),
+    "retired_key": retired(RETIRED_KEY, 9000),
+    "retired_header_code": mac(expand(mac(DATABASE_ID, RETIRED_KEY), b"codexdb/1 header"), HEADER),
     "origin_leaf": hashlib.sha256(b"\x02" + DATABASE_ID + bytes(32)).digest(),
 }
 for name, value in vectors.items():
