@@ -12,12 +12,13 @@ use crate::background::{self, Background, Idle, Signals};
 use crate::batch::Batch;
 use crate::clock::Clock;
 use crate::core::{Core, Engine};
-use crate::engine::{LogEngine, MaintenanceHost, Occasion};
+use crate::engine::{LogEngine, Maintenance, MaintenanceHost, Occasion};
 use crate::error::{Result, StorageError};
 use crate::files::Files;
 use crate::format::header::Floor;
 use crate::format::{Mode, SequenceNumber};
 use crate::group::Pending;
+use crate::keys::{self, NewKey, SlotInfo};
 use crate::ledger::commits::LoggedCommits;
 use crate::ledger::history::{History, KeyIndex};
 use crate::ledger::past;
@@ -37,6 +38,7 @@ use crate::vfs::{File, Vfs};
 use crate::view::View;
 use crate::watch::Watch;
 
+type Planned = Result<Box<dyn Maintenance>>;
 type LogCore = Core<Box<dyn LogEngine>, RecordTable, LeaderPacing>;
 
 impl Engine<Group> for Box<dyn LogEngine> {
@@ -57,6 +59,8 @@ pub(crate) struct Parts {
     pub(crate) lock: Option<Arc<dyn File>>,
     pub(crate) recovery: Recovery,
     pub(crate) id: DatabaseId,
+    /// The index of the key slot that was opened.
+    pub(crate) key_slot: Option<usize>,
     pub(crate) mode: Mode,
     pub(crate) encrypted: bool,
     pub(crate) read_only: bool,
@@ -72,7 +76,7 @@ pub(crate) struct Shared {
     pub(crate) signals: Arc<Signals>,
     pub(crate) files: Files,
     pub(crate) recovery: Recovery,
-    id: DatabaseId,
+    pub(crate) id: DatabaseId,
     pub(crate) mode: Mode,
     pub(crate) encrypted: bool,
     pub(crate) read_only: bool,
@@ -81,6 +85,9 @@ pub(crate) struct Shared {
     pub(crate) vfs: Arc<dyn Vfs>,
     /// Where in the log which keys stand; empty until somebody asks for a history. Taken before the I/O lock.
     pub(crate) key_index: Mutex<KeyIndex>,
+    /// The index of the key slot that the database was opened with, as long as it is there. Held by whoever changes
+    /// keys, so that one change follows the other.
+    pub(crate) key_slot: Mutex<Option<usize>>,
     state: Mutex<State>,
     /// A change of `state`.
     changed: Condvar,
@@ -119,7 +126,7 @@ impl Database {
 
     pub(crate) fn start(parts: Parts) -> Result<Self> {
         let Parts { engine, table, files, lock, recovery, mode, encrypted, read_only, .. } = parts;
-        let Parts { durability, clock, background, id, vfs, .. } = parts;
+        let Parts { durability, clock, background, id, key_slot, vfs, .. } = parts;
         let signals = Arc::new(Signals::default());
         let pacing = LeaderPacing::new(clock.clone(), signals.clone(), durability);
         let core = Core::new(engine, Arc::new(RwLock::new(table)), pacing);
@@ -130,6 +137,7 @@ impl Database {
             files,
             recovery,
             id,
+            key_slot: Mutex::new(key_slot),
             mode,
             encrypted,
             read_only,
@@ -269,6 +277,38 @@ impl Database {
             return Err(StorageError::NotInMode { operation: "writing a checkpoint", mode: Mode::Snapshot });
         }
         self.shared.maintain()
+    }
+
+    /// The ways in; none without encryption.
+    pub fn key_slots(&self) -> Result<Vec<SlotInfo>> {
+        keys::slots(&self.shared)
+    }
+
+    /// Adds a way in, and returns its number. What is durable when this and the next three return, and what an error
+    /// leaves: `docs/durability.md`, "Keys".
+    pub fn add_key(&self, new: &NewKey) -> Result<usize> {
+        self.check_writable()?;
+        keys::add(&self.shared, new)
+    }
+
+    /// Removes the slot with this number, unless it is the last.
+    pub fn remove_key(&self, number: usize) -> Result<()> {
+        self.check_writable()?;
+        keys::remove(&self.shared, number)
+    }
+
+    /// Puts another key or passphrase in place of the one that opened this database. It keeps its label, unless
+    /// another one is given.
+    pub fn change_key(&self, new: &NewKey) -> Result<()> {
+        self.check_writable()?;
+        keys::change(&self.shared, new)
+    }
+
+    /// As [`Database::change_key`], with a new root key for all that is written from now on. In snapshot mode the file is
+    /// rewritten with it; what a ledger holds stays under the keys before. Every other slot goes.
+    pub fn change_key_deep(&self, new: &NewKey) -> Result<()> {
+        self.check_writable()?;
+        keys::change_deep(&self.shared, new)
     }
 
     /// Everything that was acknowledged so far, as a file to copy.
@@ -435,10 +475,16 @@ impl Shared {
     }
 
     fn maintain_at_closing(&self) -> Result<()> {
-        if self.is_due(Occasion::Closing) { self.maintain_now(&Closing(self)) } else { Ok(()) }
+        let plan = |engine: &mut dyn LogEngine, view| engine.plan_maintenance(view);
+        if self.is_due(Occasion::Closing) { self.run_maintenance(&Closing(self), plan) } else { Ok(()) }
     }
 
     fn maintain(&self) -> Result<()> {
+        self.maintain_as(|engine, view| engine.plan_maintenance(view))
+    }
+
+    /// Runs what `plan` plans, once no other maintenance runs.
+    pub(crate) fn maintain_as(&self, plan: impl FnOnce(&mut dyn LogEngine, View) -> Planned) -> Result<()> {
         {
             let mut state = self.wait_while(self.state.lock(), |state| state.maintaining);
             if state.closing {
@@ -447,16 +493,20 @@ impl Shared {
             state.maintaining = true;
         }
         let done = MaintenanceEnd(self);
-        let result = self.maintain_now(self);
+        let result = self.run_maintenance(self, plan);
         drop(done);
         result
     }
 
-    fn maintain_now(&self, host: &dyn MaintenanceHost) -> Result<()> {
+    fn run_maintenance(
+        &self,
+        host: &dyn MaintenanceHost,
+        plan: impl FnOnce(&mut dyn LogEngine, View) -> Planned,
+    ) -> Result<()> {
         let planned = self.core.with_engine(|engine| {
             // What readers see is what the log holds: nobody applies a group without the I/O lock.
             engine.log_mut().write_out()?;
-            engine.plan_maintenance(View::open(self.core.table()))
+            plan(&mut **engine, View::open(self.core.table()))
         })?;
         planned.run(host)
     }

@@ -2,6 +2,7 @@
 
 use crate::core::Engine;
 use crate::error::Result;
+use crate::keys::NewRoot;
 use crate::log::writer::Log;
 use crate::table::{Group, Totals};
 use crate::view::View;
@@ -19,6 +20,9 @@ pub(crate) trait LogEngine: Engine<Group> {
 
     /// Plans maintenance; `view` shows what the log holds. Called with the I/O lock held.
     fn plan_maintenance(&mut self, view: View) -> Result<Box<dyn Maintenance>>;
+
+    /// Plans the change to another root key, for all that is written from then on. Called with the I/O lock held.
+    fn plan_renewal(&mut self, view: View, new: NewRoot) -> Result<Box<dyn Maintenance>>;
 
     /// Takes over a log that a rewrite has put in place of the engine's.
     fn replace_log(&mut self, log: Log);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use codex_crypto::{KeyError, OpenError, SealError};
 
 use crate::format::Mode;
+use crate::keys::KeysRefusal;
 use crate::prove::HeadMismatch;
 use crate::sync::Arc;
 
@@ -124,6 +125,22 @@ pub enum StorageError {
         path: PathBuf,
         /// Why.
         source: KeyError,
+    },
+    /// The key slots cannot be changed in this way. They are as they were.
+    #[error("the key slots of {} were left as they are", path.display())]
+    KeysRefused {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: KeysRefusal,
+    },
+    /// A write or sync failed while key slots were changed. Nothing more is written.
+    #[error(
+        "the keys could not be changed durably; after reopening, either the old ones or the new ones hold"
+    )]
+    KeysUnknown {
+        /// What failed.
+        source: Arc<StorageError>,
     },
     /// The log does not hold the commit: it was never made, or a rewrite has merged it into the state at the file's start.
     #[error("there is no commit {sequence} in the log, whose commits are {first} to {last}")]
@@ -260,6 +277,10 @@ impl StorageError {
     /// An [`StorageError::Io`] around what the system says.
     pub fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { action, path: path.to_path_buf(), source }
+    }
+
+    pub(crate) fn key(path: &Path) -> impl FnOnce(KeyError) -> Self {
+        move |source| Self::Key { path: path.to_path_buf(), source }
     }
 
     pub(crate) fn damaged(path: &Path, offset: u64, sequence: Option<u64>, source: Damage) -> Self {

@@ -2,10 +2,7 @@
 
 use std::path::Path;
 
-use codex_crypto::{
-    Aes256GcmSealer, DatabaseId, Digest, Frontier, KeySlot, PassphraseCost, PlaintextSealer, RootKey, Suite,
-    Unlock,
-};
+use codex_crypto::{DatabaseId, Digest, Frontier, KeySlot, PassphraseCost, RootKey, Suite, Unlock};
 
 use crate::background::Background;
 use crate::batch::Operation;
@@ -153,12 +150,12 @@ impl OpenOptions {
         let id = DatabaseId::generate().map_err(|error| key_error(error.into()))?;
         let mut slots = [[0; KeySlot::LEN]; SLOT_COUNT];
         let (suite, seals) = match unlock {
-            None => (Suite::Plaintext, Seals { id, sealer: Arc::new(PlaintextSealer::new(id)) }),
+            None => (Suite::Plaintext, Seals::plaintext(id)),
             Some(unlock) => {
                 let root = RootKey::generate().map_err(key_error)?;
                 slots[0] =
                     KeySlot::wrap(&root, unlock, id, self.passphrase_cost).map_err(key_error)?.encode();
-                (Suite::Aes256Gcm, Seals { id, sealer: Arc::new(Aes256GcmSealer::new(&root, id)) })
+                (Suite::Aes256Gcm, Seals::encrypted(id, root))
             }
         };
         let header = Header {
@@ -169,6 +166,7 @@ impl OpenOptions {
             floor: Floor { offset: LOG_START, size: 0, root: Frontier::default().root() },
             predecessor_root: Digest::ZERO,
             base_sequence: SequenceNumber(0),
+            retired: Vec::new(),
             slots,
         };
         let block = header.encode(&*seals.sealer);
@@ -180,7 +178,8 @@ impl OpenOptions {
             .map_err(io())?;
         lock_file(&**file, path, files, self.lock_kind())?;
         let file = replacement.persist(Existing::Refuse).map_err(io())?;
-        Ok((file, Opened { header, seals, copy: 0, other_is_stale: false }))
+        let slot = unlock.map(|_| 0);
+        Ok((file, Opened { header, seals, slot, copy: 0, other_is_stale: false }))
     }
 
     fn load(
@@ -224,7 +223,7 @@ impl OpenOptions {
             allocated = recovered.end.offset;
         }
         let (mode, encrypted) = (opened.header.mode, opened.header.suite != Suite::Plaintext);
-        let id = opened.header.id;
+        let (id, key_slot) = (opened.header.id, opened.slot);
         let log = Log::new(LogParts {
             file,
             path,
@@ -248,6 +247,7 @@ impl OpenOptions {
             lock,
             recovery,
             id,
+            key_slot,
             mode,
             encrypted,
             read_only,

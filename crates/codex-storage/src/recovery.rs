@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use codex_crypto::{Aes256GcmSealer, DatabaseId, KeySlot, PlaintextSealer, Suite, Unlock};
+use codex_crypto::{DatabaseId, KeySlot, Suite, Unlock};
 
 use crate::error::{Damage, Result, StorageError};
 use crate::files::Files;
 use crate::format::VERSION;
 use crate::format::frame::FrameHeader;
-use crate::format::header::{self, BLOCK_LEN, Block, Choice, Floor, Header, LOG_START, NoChoice};
+use crate::format::header::{self, BLOCK_LEN, Block, Choice, Floor, Header, LOG_START, NoChoice, Slots};
 use crate::log::scan::{Found, LogFile, Scanned, acknowledged_beyond, scan};
 use crate::log::search::{Claim, ClaimSearch};
 use crate::log::{Position, Seals};
@@ -40,6 +40,8 @@ pub struct Recovery {
 pub(crate) struct Opened {
     pub(crate) header: Header,
     pub(crate) seals: Seals,
+    /// The index of the key slot that was opened; `None` without encryption.
+    pub(crate) slot: Option<usize>,
     /// Which copy the header comes from.
     pub(crate) copy: usize,
     /// The other copy is damaged or older.
@@ -54,10 +56,15 @@ pub(crate) fn read_header(file: &dyn File, path: &Path, unlock: Option<&Unlock>)
 fn open_header(blocks: &[Block; 2], path: &Path, unlock: Option<&Unlock>) -> Result<Opened> {
     let damaged = |offset, damage| StorageError::damaged(path, offset, None, damage);
     let choice = choose_header(blocks, path)?;
-    let seals = unseal(&choice.header, path, unlock)?;
+    let (seals, slot) = unseal(&choice.header, path, unlock)?;
+    let offset = (choice.index * BLOCK_LEN) as u64;
     header::authenticate(&blocks[choice.index], &*seals.sealer)
-        .map_err(|error| damaged((choice.index * BLOCK_LEN) as u64, Damage::HeaderAuthentication(error)))?;
-    Ok(Opened { header: choice.header, seals, copy: choice.index, other_is_stale: choice.other_is_stale })
+        .map_err(|error| damaged(offset, Damage::HeaderAuthentication(error)))?;
+    let seals = seals
+        .with_retired(&choice.header.retired)
+        .map_err(|_| damaged(offset, Damage::HeaderField("retired root key")))?;
+    let (header, copy, other_is_stale) = (choice.header, choice.index, choice.other_is_stale);
+    Ok(Opened { header, seals, slot, copy, other_is_stale })
 }
 
 fn choose_header(blocks: &[Block; 2], path: &Path) -> Result<Choice> {
@@ -80,6 +87,11 @@ pub(crate) fn read_unkeyed_header(file: &dyn File, path: &Path) -> Result<Header
         return Err(StorageError::damaged(path, offset, None, Damage::HeaderCopy));
     }
     Ok(choice.header)
+}
+
+/// The key slots of the header that counts, authenticated by nobody.
+pub(crate) fn read_slots(file: &dyn File, path: &Path) -> Result<Slots> {
+    Ok(choose_header(&read_blocks(file, path)?, path)?.header.slots)
 }
 
 /// The header for a repair, and whether it is another copy than the one that counts: opening never falls back to
@@ -129,25 +141,30 @@ fn holds_frames(file: &dyn File, path: &Path) -> Result<bool> {
 }
 
 /// Demands that both copies of the header are intact and authenticate, and returns the newer one. A crash between the
-/// writing of the two leaves one that is older: that is no damage.
+/// writing of the two leaves one that is older: that is no damage. If the root key was changed there, the older one is
+/// under a retired key.
 pub(crate) fn verify_header(file: &dyn File, path: &Path, seals: &Seals) -> Result<Header> {
     let blocks = read_blocks(file, path)?;
-    let mut newest: Option<Header> = None;
-    for (index, block) in blocks.iter().enumerate() {
-        let offset = (index * BLOCK_LEN) as u64;
-        let damaged = |damage| StorageError::damaged(path, offset, None, damage);
-        let header = Header::decode(block).map_err(|_| damaged(Damage::HeaderCopy))?;
-        header::authenticate(block, &*seals.sealer)
-            .map_err(|error| damaged(Damage::HeaderAuthentication(error)))?;
-        newest = match newest {
-            Some(first) if first.generation == header.generation && blocks[0] != blocks[1] => {
-                return Err(damaged(Damage::HeaderCopiesDiffer));
-            }
-            Some(first) if first.generation >= header.generation => Some(first),
-            _ => Some(header),
-        };
+    let damaged =
+        |index: usize, damage| StorageError::damaged(path, (index * BLOCK_LEN) as u64, None, damage);
+    let decode =
+        |index: usize| Header::decode(&blocks[index]).map_err(|_| damaged(index, Damage::HeaderCopy));
+    let [first, second] = [decode(0)?, decode(1)?];
+    let newest = first.generation.max(second.generation);
+    for (index, generation) in [first.generation, second.generation].into_iter().enumerate() {
+        let mut judged = header::authenticate(&blocks[index], &*seals.sealer);
+        if generation < newest {
+            judged = judged.or_else(|error| {
+                let authentic = |sealer| header::authenticate(&blocks[index], sealer).is_ok();
+                if seals.all_sealers().any(authentic) { Ok(()) } else { Err(error) }
+            });
+        }
+        judged.map_err(|error| damaged(index, Damage::HeaderAuthentication(error)))?;
     }
-    newest.ok_or(StorageError::Internal("a header has two copies"))
+    if first.generation == second.generation && blocks[0] != blocks[1] {
+        return Err(damaged(1, Damage::HeaderCopiesDiffer));
+    }
+    Ok(if first.generation >= second.generation { first } else { second })
 }
 
 /// Whether the file begins as a database does, whatever its state; read before anything is created beside it.
@@ -165,24 +182,23 @@ fn read_blocks(file: &dyn File, path: &Path) -> Result<[Block; 2]> {
     Ok(blocks)
 }
 
-fn unseal(header: &Header, path: &Path, unlock: Option<&Unlock>) -> Result<Seals> {
+/// The root key, without those before it, and the slot that holds it.
+fn unseal(header: &Header, path: &Path, unlock: Option<&Unlock>) -> Result<(Seals, Option<usize>)> {
     let id = header.id;
     let path = || path.to_path_buf();
     match (header.suite, unlock) {
-        (Suite::Plaintext, None) => Ok(Seals { id, sealer: Arc::new(PlaintextSealer::new(id)) }),
+        (Suite::Plaintext, None) => Ok((Seals::plaintext(id), None)),
         (Suite::Plaintext, Some(_)) => Err(StorageError::NotEncrypted { path: path() }),
         (Suite::Aes256Gcm, None) => Err(StorageError::KeyRequired { path: path() }),
         (Suite::Aes256Gcm, Some(unlock)) => {
             let mut failure = StorageError::WrongKey { path: path() };
-            for slot in &header.slots {
+            for (index, slot) in header.slots.iter().enumerate() {
                 let opened = KeySlot::decode(slot).and_then(|slot| match slot {
                     Some(slot) => slot.unwrap(unlock, id),
                     None => Ok(None),
                 });
                 match opened {
-                    Ok(Some(root)) => {
-                        return Ok(Seals { id, sealer: Arc::new(Aes256GcmSealer::new(&root, id)) });
-                    }
+                    Ok(Some(root)) => return Ok((Seals::encrypted(id, root), Some(index))),
                     Ok(None) => {}
                     Err(source) => failure = StorageError::Key { path: path(), source },
                 }

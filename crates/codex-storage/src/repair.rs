@@ -169,13 +169,17 @@ pub fn repair(
 
 /// Puts in front of what was sealed anew the header and the part that is kept as it is, and verifies all of it.
 fn complete_file(log: LogFile<'_>, end: &Position, kept: u64, file: &dyn File, path: &Path) -> Result<()> {
-    let header = Header { generation: log.header.generation + 1, floor: end.floor(), ..log.header.clone() };
-    let block = header.encode(&*log.seals.sealer);
+    // What is sealed anew is under the root key of now, wherever it stands.
+    let seals = log.seals.up_to(kept);
+    let retired = seals.wrap_retired().map_err(StorageError::key(path))?;
+    let generation = log.header.generation + 1;
+    let header = Header { generation, floor: end.floor(), retired, ..log.header.clone() };
+    let block = header.encode(&*seals.sealer);
     file.write_all_at(&block, 0)
         .and_then(|()| file.write_all_at(&block, BLOCK_LEN as u64))
         .and_then(|()| copy(log.file, file, LOG_START, kept, LOG_START))
         .map_err(StorageError::io("write", path))?;
-    verify_file(file, path, log.seals, end).map(|_| ())
+    verify_file(file, path, &seals, end).map(|_| ())
 }
 
 /// What became of a good frame: decides what may stand directly behind it.

@@ -142,8 +142,13 @@ impl From<BackupError> for Error {
 }
 
 impl From<KeyError> for Error {
+    /// Of a key or cost that the caller gives, not one that a file holds.
     fn from(error: KeyError) -> Self {
-        Self { kind: key_kind(&error), cause: Cause::Key(error) }
+        let kind = match error {
+            KeyError::CostOutOfBounds { .. } => ErrorKind::Validation,
+            _ => key_kind(&error),
+        };
+        Self { kind, cause: Cause::Key(error) }
     }
 }
 
@@ -157,6 +162,7 @@ fn storage_kind(error: &StorageError) -> ErrorKind {
         | E::Closed
         | E::NotInMode { .. }
         | E::NoHistory
+        | E::KeysRefused { .. }
         | E::NotADatabase { .. }
         | E::UnsupportedVersion { .. }
         | E::WrongMode { .. }
@@ -175,7 +181,9 @@ fn storage_kind(error: &StorageError) -> ErrorKind {
             _ => ErrorKind::Validation,
         },
         E::Io { source, .. } => io_kind(source),
-        E::OutcomeUnknown { .. } | E::WritesStopped { .. } | E::Seal(_) => ErrorKind::Io,
+        E::OutcomeUnknown { .. } | E::KeysUnknown { .. } | E::WritesStopped { .. } | E::Seal(_) => {
+            ErrorKind::Io
+        }
         E::Shared(error) => storage_kind(error),
         _ => ErrorKind::Internal,
     }

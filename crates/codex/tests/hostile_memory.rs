@@ -66,6 +66,7 @@ impl Forgery {
             floor: Floor { offset: LOG_START, size: 0, root: Frontier::default().root() },
             predecessor_root: Digest::ZERO,
             base_sequence: SequenceNumber(0),
+            retired: Vec::new(),
             slots: [[0; 256]; 8],
         };
         let block = header.encode(&PlaintextSealer::new(id()));

@@ -1,6 +1,6 @@
 //! The header of a database file: two copies, one a block. Layout: `docs/file-format.md`, "Header".
 
-use codex_crypto::{DatabaseId, Digest, KeySlot, OpenError, Sealer, Suite, sha256};
+use codex_crypto::{DatabaseId, Digest, KeySlot, OpenError, RetiredKey, Sealer, Suite, sha256};
 
 use super::{Mode, SequenceNumber, VERSION, field};
 use crate::error::Damage;
@@ -11,13 +11,21 @@ pub const BLOCK_LEN: usize = 4096;
 pub const LOG_START: u64 = 2 * BLOCK_LEN as u64;
 /// How many ways in a database can have.
 pub const SLOT_COUNT: usize = 8;
+/// How many root keys a ledger can have had before the one that it has.
+pub const RETIRED_COUNT: usize = 16;
 
 const MAGIC: [u8; 8] = *b"\x89CodexDB";
 const CHECKSUM: usize = 16;
 const CODE: usize = 48;
+const RETIRED: usize = 200;
+const RETIRED_END: usize = RETIRED + RETIRED_COUNT * RetiredKey::LEN;
 const SLOTS: usize = 2048;
+const _: () = assert!(RETIRED_END <= SLOTS);
 /// Counting on from it does not overflow.
 const GENERATION_MAX: u64 = 1 << 63;
+
+/// The key slots, encoded; all zeros where empty.
+pub type Slots = [[u8; KeySlot::LEN]; SLOT_COUNT];
 
 /// One copy of the header, as bytes.
 pub type Block = [u8; BLOCK_LEN];
@@ -50,8 +58,10 @@ pub struct Header {
     pub predecessor_root: Digest,
     /// The last sequence number that the base frames cover.
     pub base_sequence: SequenceNumber,
+    /// The root keys that older parts of the log were sealed under, oldest first; ledger mode with encryption only.
+    pub retired: Vec<RetiredKey>,
     /// The key slots, encoded; all zeros where empty.
-    pub slots: [[u8; KeySlot::LEN]; SLOT_COUNT],
+    pub slots: Slots,
 }
 
 /// Why a block is no copy of a header.
@@ -84,6 +94,9 @@ impl Header {
         put(128, self.floor.root.as_bytes());
         put(160, self.predecessor_root.as_bytes());
         put(192, &self.base_sequence.0.to_le_bytes());
+        for (index, retired) in self.retired.iter().enumerate() {
+            put(RETIRED + index * RetiredKey::LEN, &retired.encode());
+        }
         for (index, slot) in self.slots.iter().enumerate() {
             put(SLOTS + index * KeySlot::LEN, slot);
         }
@@ -113,7 +126,7 @@ impl Header {
         for (index, slot) in slots.iter_mut().enumerate() {
             *slot = field(block, SLOTS + index * KeySlot::LEN);
         }
-        let reserved = [12..CHECKSUM, 90..96, 200..SLOTS];
+        let reserved = [12..CHECKSUM, 90..96, RETIRED_END..SLOTS];
         if reserved.into_iter().any(|range| block[range].iter().any(|&byte| byte != 0)) {
             return Err(Unreadable::Field("reserved byte"));
         }
@@ -133,17 +146,35 @@ impl Header {
         if base_sequence > SequenceNumber::MAX {
             return Err(Unreadable::Field("base sequence"));
         }
+        let mode = Mode::from_code(block[88]).ok_or(Unreadable::Field("mode"))?;
+        let suite = Suite::from_code(block[89]).ok_or(Unreadable::Field("cipher suite"))?;
+        let retired = decode_retired(block).filter(|retired| {
+            let possible = mode == Mode::Ledger && suite != Suite::Plaintext;
+            let in_log = |retired: &RetiredKey| (LOG_START..=floor.offset).contains(&retired.until());
+            retired.iter().all(|retired| possible && in_log(retired))
+                && retired.is_sorted_by_key(RetiredKey::until)
+        });
         Ok(Self {
             generation,
-            mode: Mode::from_code(block[88]).ok_or(Unreadable::Field("mode"))?,
-            suite: Suite::from_code(block[89]).ok_or(Unreadable::Field("cipher suite"))?,
+            mode,
+            suite,
             id: DatabaseId::from_bytes(field(block, 96)),
             floor,
             predecessor_root: Digest::from_bytes(field(block, 160)),
             base_sequence,
+            retired: retired.ok_or(Unreadable::Field("retired root key"))?,
             slots,
         })
     }
+}
+
+/// The retired root keys; `None` if something stands behind an empty place.
+fn decode_retired(block: &Block) -> Option<Vec<RetiredKey>> {
+    let mut entries = block[RETIRED..RETIRED_END]
+        .chunks_exact(RetiredKey::LEN)
+        .map(|entry| RetiredKey::decode(entry.try_into().expect("exact chunks")));
+    let retired = entries.by_ref().map_while(|entry| entry).collect();
+    entries.all(|entry| entry.is_none()).then_some(retired)
 }
 
 /// Judges a copy whose checksum is right by its authentication code.
@@ -212,7 +243,14 @@ pub fn choose(blocks: &[Block; 2]) -> Result<Choice, NoChoice> {
 mod tests {
     use super::*;
 
-    use codex_crypto::PlaintextSealer;
+    use codex_crypto::{PlaintextSealer, RootKey};
+
+    /// Retired root keys that end at these offsets.
+    fn retired(until: &[u64]) -> Vec<RetiredKey> {
+        let [old, new] = [(); 2].map(|()| RootKey::generate().expect("there is randomness"));
+        let wrap = |until: &u64| RetiredKey::wrap(&old, *until, &new, DatabaseId::from_bytes([1; 16]));
+        until.iter().map(|until| wrap(until).expect("there is randomness")).collect()
+    }
 
     #[test]
     fn a_header_is_read_as_it_was_written_with_every_slot_and_the_largest_numbers() {
@@ -225,6 +263,7 @@ mod tests {
             floor: Floor { offset: LOG_START, size: 3, root: Digest::from_bytes([2; 32]) },
             predecessor_root: Digest::from_bytes([3; 32]),
             base_sequence: SequenceNumber::MAX,
+            retired: retired(&[LOG_START; RETIRED_COUNT]),
             slots: [1, 2, 3, 4, 5, 6, 7, 8].map(|byte| [byte; KeySlot::LEN]),
         };
         let sealer = PlaintextSealer::new(id);
@@ -233,5 +272,40 @@ mod tests {
         assert_eq!(Header::decode(&beyond.encode(&sealer)), Err(Unreadable::Field("generation")));
         let beyond = Header { base_sequence: SequenceNumber(SequenceNumber::MAX.0 + 1), ..header };
         assert_eq!(Header::decode(&beyond.encode(&sealer)), Err(Unreadable::Field("base sequence")));
+    }
+
+    #[test]
+    fn retired_root_keys_stand_in_order_below_the_floor_of_an_encrypted_ledger() {
+        let id = DatabaseId::from_bytes([1; 16]);
+        let sealer = PlaintextSealer::new(id);
+        let header = Header {
+            generation: 1,
+            mode: Mode::Ledger,
+            suite: Suite::Aes256Gcm,
+            id,
+            floor: Floor { offset: LOG_START + 100, size: 3, root: Digest::from_bytes([2; 32]) },
+            predecessor_root: Digest::ZERO,
+            base_sequence: SequenceNumber(0),
+            retired: retired(&[LOG_START, LOG_START, LOG_START + 100]),
+            slots: [[0; KeySlot::LEN]; SLOT_COUNT],
+        };
+        let whole = header.encode(&sealer);
+        assert_eq!(Header::decode(&whole).as_ref(), Ok(&header));
+        for impossible in [
+            Header { mode: Mode::Snapshot, ..header.clone() },
+            Header { suite: Suite::Plaintext, ..header.clone() },
+            Header { retired: retired(&[LOG_START - 1]), ..header.clone() },
+            Header { retired: retired(&[LOG_START + 101]), ..header.clone() },
+            Header { retired: retired(&[LOG_START + 1, LOG_START]), ..header.clone() },
+        ] {
+            let decoded = Header::decode(&impossible.encode(&sealer));
+            assert_eq!(decoded, Err(Unreadable::Field("retired root key")), "{impossible:?}");
+        }
+        let mut gap = whole;
+        gap[RETIRED..RETIRED + RetiredKey::LEN].fill(0);
+        gap[CHECKSUM..CHECKSUM + Digest::LEN].fill(0);
+        let checksum = sha256(&[&gap]);
+        gap[CHECKSUM..CHECKSUM + Digest::LEN].copy_from_slice(checksum.as_bytes());
+        assert_eq!(Header::decode(&gap), Err(Unreadable::Field("retired root key")));
     }
 }

@@ -114,7 +114,11 @@ pub(crate) struct Checkpoint {
 }
 
 /// Reads a checkpoint; `None` if it is damaged, of another version or of another database.
+///
+/// One that was sealed under a retired root key is as good as damaged: whoever the key was changed for could have
+/// made it.
 pub(crate) fn read(file: &dyn File, path: &Path, seals: &Seals) -> Result<Option<Checkpoint>> {
+    let seals = &seals.current();
     let io = || StorageError::io("read", path);
     let len = file.len().map_err(io())?;
     let mut reader = FrameReader::new(file, len);

@@ -6,15 +6,17 @@ pub(crate) mod history;
 pub(crate) mod past;
 
 use crate::core::Engine;
-use crate::engine::{LogEngine, Maintenance, Occasion};
-use crate::error::Result;
+use crate::engine::{LogEngine, Maintenance, MaintenanceHost, Occasion};
+use crate::error::{Result, StorageError};
 use crate::files::Files;
 use crate::format::SequenceNumber;
+use crate::keys::NewRoot;
 use crate::log::writer::Log;
 use crate::sync::Arc;
 use crate::table::{Group, Totals};
 use crate::vfs::Vfs;
 use crate::view::View;
+use checkpoint::remove_checkpoint;
 
 /// The engine of ledger mode.
 #[derive(Debug)]
@@ -68,12 +70,36 @@ impl LogEngine for LedgerEngine {
         Ok(Box::new(checkpoint::CheckpointJob::plan(&self.log, vfs, files, view)?))
     }
 
+    fn plan_renewal(&mut self, _view: View, new: NewRoot) -> Result<Box<dyn Maintenance>> {
+        Ok(Box::new(Renewal { new, vfs: self.vfs.clone(), files: self.files.clone() }))
+    }
+
     fn replace_log(&mut self, log: Log) {
         self.log = log;
     }
 
     fn note_checkpoint(&mut self, offset: u64) {
         self.checkpointed = offset;
+    }
+}
+
+/// The log goes on under another root key.
+struct Renewal {
+    new: NewRoot,
+    vfs: Arc<dyn Vfs>,
+    files: Files,
+}
+
+impl Maintenance for Renewal {
+    fn run(self: Box<Self>, host: &dyn MaintenanceHost) -> Result<()> {
+        // It is under the old key, and the next one is not due before the log has grown.
+        remove_checkpoint(&*self.vfs, &self.files)?;
+        let mut new = Some(self.new);
+        host.with_engine(&mut |engine| {
+            engine.note_checkpoint(0);
+            let new = new.take().ok_or(StorageError::Internal("a root key was taken twice"))?;
+            engine.log_mut().renew_root(new)
+        })
     }
 }
 

@@ -4,15 +4,17 @@ pub(crate) mod leaves;
 pub(crate) mod reader;
 pub(crate) mod scan;
 pub(crate) mod seal;
+mod seals;
 pub(crate) mod search;
 pub(crate) mod writer;
 
 use codex_crypto::merkle::Frontier;
-use codex_crypto::{DatabaseId, Digest, Sealer, merkle};
+use codex_crypto::{Digest, merkle};
 
 use crate::format::SequenceNumber;
 use crate::format::header::{Floor, Header, LOG_START};
-use crate::sync::Arc;
+
+pub(crate) use seals::Seals;
 
 /// When a commit is durable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,13 +26,6 @@ pub enum Durability {
     Interval(std::time::Duration),
     /// At the latest when [`crate::Database::flush`] returns; for some milliseconds only this process holds it.
     Buffered,
-}
-
-/// What seals the frames of one database.
-#[derive(Clone, Debug)]
-pub(crate) struct Seals {
-    pub(crate) id: DatabaseId,
-    pub(crate) sealer: Arc<dyn Sealer>,
 }
 
 /// A place between two groups of a log, and what leads there.

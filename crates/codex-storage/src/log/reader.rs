@@ -37,12 +37,13 @@ impl<'a> FrameReader<'a> {
         let Some(encoded) = self.bytes(offset, FrameHeader::LEN)? else { return Ok(None) };
         let encoded: [u8; FrameHeader::LEN] = encoded.try_into().expect("as many bytes as were asked for");
         let Some(header) = FrameHeader::decode(&encoded, offset, seals.id) else { return Ok(None) };
-        let sealed_len = header.payload_len as usize + seals.sealer.tag_len();
+        let sealer = seals.sealer_at(offset);
+        let sealed_len = header.payload_len as usize + sealer.tag_len();
         let Some(frame) = self.bytes(offset, FrameHeader::LEN + sealed_len)? else { return Ok(None) };
         let leaf = leaf_hash(&[frame]);
         let end = offset + frame.len() as u64;
         let sealed = &mut frame[FrameHeader::LEN..];
-        let opened = frame::open(&header, &encoded, sealed, &*seals.sealer).is_ok();
+        let opened = frame::open(&header, &encoded, sealed, sealer).is_ok();
         let start = usize::try_from(offset - self.chunk_offset).expect("within the chunk") + FrameHeader::LEN;
         if opened {
             let payload = &self.chunk[start..start + header.payload_len as usize];

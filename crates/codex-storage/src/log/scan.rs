@@ -244,6 +244,7 @@ mod tests {
             floor: Floor { offset: LOG_START, size: 0, root: Digest::ZERO },
             predecessor_root: Digest::ZERO,
             base_sequence: SequenceNumber(base_sequence),
+            retired: Vec::new(),
             slots: [[0; codex_crypto::KeySlot::LEN]; SLOT_COUNT],
         }
     }

@@ -17,8 +17,9 @@ use crate::clock::Clock;
 use crate::error::{Result, StorageError};
 use crate::format::SequenceNumber;
 use crate::format::frame::{Kind, PAYLOAD_LEN_MAX};
-use crate::format::header::{BLOCK_LEN, Header};
+use crate::format::header::{BLOCK_LEN, Header, Slots};
 use crate::format::record;
+use crate::keys::NewRoot;
 use crate::sync::{Arc, Mutex};
 use crate::table::Group;
 use crate::vfs::File;
@@ -235,13 +236,44 @@ impl Log {
     }
 
     /// Records in the header that the log is durable up to its end.
+    pub(crate) fn write_floor(&mut self) -> Result<()> {
+        self.sync_written()?;
+        self.write_header(Header { floor: self.end.floor(), ..self.header.clone() })
+    }
+
+    /// Puts other key slots into the header. Both copies are durable when this returns.
+    pub(crate) fn write_slots(&mut self, slots: &Slots) -> Result<()> {
+        self.check()?;
+        self.write_keys(Header { slots: *slots, ..self.header.clone() }, self.seals.clone())
+    }
+
+    /// Seals everything from the log's end on under another root key. Both copies of the header are durable when this
+    /// returns, and their floor holds what was sealed under the keys before to its place.
+    pub(crate) fn renew_root(&mut self, new: NewRoot) -> Result<()> {
+        self.sync_written()?;
+        let seals = self.seals.renewed(self.end.offset, new.root);
+        let retired = seals.wrap_retired().map_err(StorageError::key(&self.path))?;
+        let (floor, slots) = (self.end.floor(), new.slots);
+        self.write_keys(Header { floor, retired, slots, ..self.header.clone() }, seals)
+    }
+
+    /// Nothing may be written before both copies name the new keys: with one of them lost, the other must not bring
+    /// back a slot that was removed, nor a root key that opens less than the whole log. So whatever fails here, be it
+    /// for want of space, stops all writing.
+    fn write_keys(&mut self, header: Header, seals: Seals) -> Result<()> {
+        // At once, because these seals judge an older copy as well.
+        self.seals = seals;
+        self.write_header(header).map_err(|error| {
+            let error = if self.is_stopped() { error } else { self.stop(error) };
+            StorageError::KeysUnknown { source: Arc::new(error) }
+        })
+    }
+
+    /// Writes the header's next generation to one copy, then to the other.
     ///
     /// The copies take turns in being the first: what failed to be written last time, and may be torn on disk although
     /// it reads as written, is written before the other, which is whole.
-    pub(crate) fn write_floor(&mut self) -> Result<()> {
-        self.sync_written()?;
-        let mut header = self.header.clone();
-        header.floor = self.end.floor();
+    fn write_header(&mut self, mut header: Header) -> Result<()> {
         header.generation += 1;
         let block = header.encode(&*self.seals.sealer);
         let first = header.generation % 2;
@@ -270,7 +302,8 @@ impl Log {
         Ok(())
     }
 
-    fn check(&self) -> Result<()> {
+    /// An error if nothing is written any more.
+    pub(crate) fn check(&self) -> Result<()> {
         match &self.stopped {
             None => Ok(()),
             Some(source) => Err(StorageError::WritesStopped { source: source.clone() }),

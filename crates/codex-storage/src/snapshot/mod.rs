@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::files::Files;
 use crate::format::SequenceNumber;
 use crate::format::header::LOG_START;
+use crate::keys::NewRoot;
 use crate::log::writer::Log;
 use crate::sync::Arc;
 use crate::table::{Group, Totals};
@@ -55,6 +56,12 @@ impl LogEngine for SnapshotEngine {
 
     fn plan_maintenance(&mut self, view: View) -> Result<Box<dyn Maintenance>> {
         Ok(Box::new(rewrite::Rewrite::plan(&mut self.log, self.vfs.clone(), self.files.clone(), view)?))
+    }
+
+    /// The file is rewritten: nothing of it stays under the old key.
+    fn plan_renewal(&mut self, view: View, new: NewRoot) -> Result<Box<dyn Maintenance>> {
+        let rewrite = rewrite::Rewrite::plan(&mut self.log, self.vfs.clone(), self.files.clone(), view)?;
+        Ok(Box::new(rewrite.with_new_root(new)))
     }
 
     fn replace_log(&mut self, log: Log) {

@@ -16,8 +16,9 @@ use crate::engine::{Maintenance, MaintenanceHost};
 use crate::error::{Damage, Result, StorageError};
 use crate::files::Files;
 use crate::format::frame::{Kind, PAYLOAD_LEN_MAX};
-use crate::format::header::{BLOCK_LEN, Header};
+use crate::format::header::{BLOCK_LEN, Header, Slots};
 use crate::format::record;
+use crate::keys::NewRoot;
 use crate::log::reader::FrameReader;
 use crate::log::seal::{GroupInfo, GroupSealer};
 use crate::log::writer::{Log, LogParts};
@@ -32,7 +33,11 @@ pub(super) struct Rewrite {
     view: View,
     vfs: Arc<dyn Vfs>,
     files: Files,
+    /// Of the new file.
     seals: Seals,
+    old_seals: Seals,
+    /// Of the new file, if its root key is another one.
+    slots: Option<Slots>,
     clock: Arc<dyn Clock>,
     durability: Durability,
     old: Arc<dyn File>,
@@ -58,12 +63,19 @@ impl Rewrite {
             vfs,
             files,
             seals: log.seals().clone(),
+            old_seals: log.seals().clone(),
+            slots: None,
             clock: log.clock().clone(),
             durability: log.durability(),
             old: log.file().clone(),
             from,
             header,
         })
+    }
+
+    /// Into a file under another root key.
+    pub(super) fn with_new_root(self, new: NewRoot) -> Self {
+        Self { seals: Seals::encrypted(self.seals.id, new.root), slots: Some(new.slots), ..self }
     }
 }
 
@@ -82,6 +94,7 @@ impl Maintenance for Rewrite {
             seals: &self.seals,
             end: Position::start(&self.header),
             old: &*self.old,
+            old_seals: &self.old_seals,
             old_path: path.clone(),
             read_to: self.from.offset,
             buffer: Vec::new(),
@@ -110,7 +123,8 @@ impl Maintenance for Rewrite {
             log.write_out()?;
             copy.catch_up(log.end().offset, host)?;
             let replacement = replacement.take().ok_or(StorageError::Internal("a rewrite ended twice"))?;
-            let mut header = Header { slots: log.header().slots, ..self.header.clone() };
+            let slots = self.slots.unwrap_or(log.header().slots);
+            let mut header = Header { slots, ..self.header.clone() };
             header.generation = log.header().generation + 1;
             header.floor = copy.end.floor();
             let block = header.encode(&*self.seals.sealer);
@@ -152,6 +166,7 @@ struct Copy<'a> {
     seals: &'a Seals,
     end: Position,
     old: &'a dyn File,
+    old_seals: &'a Seals,
     old_path: PathBuf,
     /// Everything of the old log before this offset is in the new file.
     read_to: u64,
@@ -182,7 +197,7 @@ impl Copy<'_> {
             let mut payload = Vec::new();
             let (info, last) = loop {
                 let frame = reader
-                    .frame_at(self.read_to, self.seals)
+                    .frame_at(self.read_to, self.old_seals)
                     .map_err(StorageError::io("read", &self.old_path))?;
                 let Some(frame) = frame else {
                     let sequence = Some(self.end.sequence.0);

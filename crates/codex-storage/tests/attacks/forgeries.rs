@@ -4,15 +4,20 @@
 
 use std::path::Path;
 
-use codex_crypto::{DatabaseId, Digest, KeyError, KeySlot, PlaintextSealer, Salt, Unlock, sha256};
+use codex_crypto::{
+    DatabaseId, Digest, EncryptionKey, KeyError, KeySlot, PlaintextSealer, RetiredKey, Salt, Unlock, sha256,
+};
 use codex_storage::format::frame::{self, FrameHeader, Kind};
 use codex_storage::format::header::{BLOCK_LEN, Block, Header, LOG_START, SLOT_COUNT};
 use codex_storage::vfs::sim::SimVfs;
-use codex_storage::{Damage, Durability, Floor, Mode, OpenOptions, Result, SequenceNumber, StorageError};
+use codex_storage::{
+    Damage, Durability, Floor, Mode, NewKey, OpenOptions, Result, SequenceNumber, StorageError,
+};
 
-use crate::referee::{Verdict, block};
-use crate::specimen::{Change, Files, LOCK, Making, PATH, Specimen, State, all, options, unlock};
+use crate::referee::{Verdict, block, newest_header};
+use crate::specimen::{Change, Files, LOCK, Making, PATH, Specimen, State, all, options, rekeyed, unlock};
 
+const RETIRED: usize = 200;
 const SLOTS: usize = 2048;
 
 /// Makes the checksum of a header copy right again, as anybody can.
@@ -114,6 +119,7 @@ fn refuses_a_slot(error: &KeyError) -> bool {
         KeyError::CostOutOfBounds { .. }
             | KeyError::ReservedNotZero
             | KeyError::UnknownSlotKind { .. }
+            | KeyError::Label
             | KeyError::SlotDamaged
     )
 }
@@ -231,6 +237,102 @@ fn key_slots_of_another_database_or_another_place_open_nothing() {
             let Err(StorageError::Damaged { offset: 0, source, .. }) = error else { panic!("{error:?}") };
             assert!(matches!(source, Damage::HeaderAuthentication(_)), "{source:?}");
         }
+    }
+}
+
+#[test]
+fn retired_root_keys_that_are_edited_moved_or_left_out_are_refused() {
+    // The slot opens the root key of now, which knows the header that it wrote.
+    let specimen = rekeyed();
+    let ours = newest_block(&specimen);
+    let entry = |index: usize| RETIRED + index * RetiredKey::LEN..RETIRED + (index + 1) * RetiredKey::LEN;
+    let mut forged = Vec::new();
+    for bit in 0..2 * RetiredKey::LEN * 8 {
+        let mut block = ours;
+        block[RETIRED + bit / 8] ^= 1 << (bit % 8);
+        forged.push(block);
+    }
+    let mut swapped = ours;
+    swapped[entry(0)].copy_from_slice(&ours[entry(1)]);
+    swapped[entry(1)].copy_from_slice(&ours[entry(0)]);
+    let mut fewer = ours;
+    fewer[entry(1)].fill(0);
+    let mut doubled = ours;
+    doubled[entry(2)].copy_from_slice(&ours[entry(1)]);
+    let mut none = ours;
+    none[entry(0).start..entry(1).end].fill(0);
+    forged.extend([swapped, fewer, doubled, none]);
+    for mut block in forged {
+        sum(&mut block);
+        let error = open(&with_blocks(&specimen.files, [&block, &block]), unlock(true).as_ref());
+        let Err(StorageError::Damaged { offset: 0, source, .. }) = error else { panic!("{error:?}") };
+        let refused =
+            matches!(source, Damage::HeaderAuthentication(_) | Damage::HeaderField("retired root key"));
+        assert!(refused, "{source:?}");
+    }
+}
+
+/// The copy that counts.
+fn newest_block(specimen: &Specimen) -> Block {
+    let newest = newest_header(&specimen.files.database);
+    let copies = [0, 1].map(|copy| block(&specimen.files.database, copy));
+    copies.into_iter().find(|block| Header::decode(block).as_ref() == Ok(&newest)).expect("one of the two")
+}
+
+#[test]
+fn two_slots_that_change_places_or_labels_open_the_header_that_was_written_or_none() {
+    let mut making = Making::new(Mode::Snapshot, true, Durability::Sync);
+    making.commit_five(1);
+    let other = Unlock::from(EncryptionKey::from_bytes([8; 32]));
+    let new = NewKey { label: Some("backup host".into()), ..NewKey::from(other) };
+    making.database().add_key(&new).expect("there is room");
+    let specimen = making.closed("two slots");
+    let ours = newest_block(&specimen);
+    let slot = |index: usize| SLOTS + index * KeySlot::LEN..SLOTS + (index + 1) * KeySlot::LEN;
+    let mut swapped = ours;
+    swapped[slot(0)].copy_from_slice(&ours[slot(1)]);
+    swapped[slot(1)].copy_from_slice(&ours[slot(0)]);
+    let mut relabelled = ours;
+    relabelled[slot(0).start + 144..][..112].copy_from_slice(&ours[slot(1).start + 144..][..112]);
+    let mut removed = ours;
+    removed[slot(1)].fill(0);
+    for mut block in [swapped, relabelled, removed] {
+        sum(&mut block);
+        let error = open(&with_blocks(&specimen.files, [&block, &block]), unlock(true).as_ref());
+        let Err(StorageError::Damaged { offset: 0, source, .. }) = error else { panic!("{error:?}") };
+        assert!(matches!(source, Damage::HeaderAuthentication(_)), "{source:?}");
+    }
+}
+
+#[test]
+fn a_header_from_before_a_removal_can_be_put_back_and_a_key_that_was_changed_deeply_reads_what_it_knew() {
+    // What the threat model says of old headers: a removed key opens the root key that it always opened. Where the root
+    // key was changed, it opens the log up to there, and the rest is reported.
+    let key = |byte: u8| Unlock::from(EncryptionKey::from_bytes([byte; 32]));
+    for deep in [false, true] {
+        let mut making = Making::new(Mode::Ledger, true, Durability::Sync);
+        making.commit_five(1);
+        making.database().add_key(&NewKey::from(key(8))).expect("there is room");
+        let old = making.files().database;
+        let known = making.database().head().offset;
+        if deep {
+            making.database().change_key_deep(&NewKey::from(key(9))).expect("the disk is sound");
+        } else {
+            making.database().remove_key(2).expect("another one is left");
+        }
+        making.commit_five(2);
+        let mut file = making.files().database;
+        let whole = open(&file, Some(&key(8)));
+        assert!(matches!(whole, Err(StorageError::WrongKey { .. })), "{whole:?}");
+        file[..2 * BLOCK_LEN].copy_from_slice(&old[..2 * BLOCK_LEN]);
+        let by_new = open(&file, Some(&key(9)));
+        assert!(
+            matches!(by_new, Err(StorageError::WrongKey { .. })),
+            "its owner sees that something is wrong"
+        );
+        let (state, torn) = open(&file, Some(&key(8))).expect("an earlier header is a whole one");
+        assert_eq!(torn > 0, deep);
+        assert_eq!(state["d".as_bytes()], vec![if deep { 1 } else { 2 }; 20], "up to {known}");
     }
 }
 

@@ -19,6 +19,8 @@ pub(crate) struct Frame {
     pub(crate) header: FrameHeader,
     pub(crate) bytes: Vec<u8>,
     pub(crate) leaf: Digest,
+    /// How many root keys were retired where it was sealed.
+    keys_before: usize,
 }
 
 impl Frame {
@@ -43,14 +45,24 @@ struct Point {
     frontier: Frontier,
 }
 
+/// A checkpoint that was written.
+#[derive(Clone)]
+struct Checkpoint {
+    bytes: Vec<u8>,
+    /// The last frame that it covers, and the place behind that.
+    last: Frame,
+    point: Point,
+    /// How many root keys were retired before the one that sealed it.
+    keys_before: usize,
+}
+
 /// All that was written to any file of one database, forks and earlier states included.
 #[derive(Clone, Default)]
 pub(crate) struct Referee {
     /// By the offset that they name.
     frames: BTreeMap<u64, Vec<Frame>>,
     headers: Vec<(Block, Header)>,
-    /// What a checkpoint's bytes cover: the frame, and the place behind it.
-    checkpoints: Vec<(Vec<u8>, Frame, Point)>,
+    checkpoints: Vec<Checkpoint>,
     states: HashMap<Digest, State>,
     points: HashMap<Digest, Point>,
     acknowledged: BTreeMap<u64, State>,
@@ -138,6 +150,7 @@ impl Referee {
                 self.headers.push((block, header));
             }
         }
+        let newest = newest_header(file);
         let mut point = Self::origin(&header);
         self.states.insert(point.leaf, State::new());
         self.points.insert(point.leaf, point.clone());
@@ -161,7 +174,8 @@ impl Referee {
             self.states.entry(leaf).or_insert_with(|| state.clone());
             let there = self.frames.entry(offset as u64).or_default();
             if there.iter().all(|known| known.leaf != leaf) {
-                there.push(Frame { header: frame, bytes, leaf });
+                let keys_before = keys_before(&newest, frame.offset);
+                there.push(Frame { header: frame, bytes, leaf, keys_before });
             }
             offset = end;
         }
@@ -171,7 +185,8 @@ impl Referee {
     pub(crate) fn learn_checkpoint(&mut self, checkpoint: &[u8], file: &[u8]) {
         let last = self.frames_of(file).pop().expect("a checkpoint covers something");
         let point = self.points[&last.leaf].clone();
-        self.checkpoints.push((checkpoint.to_vec(), last, point));
+        let keys_before = newest_header(file).retired.len();
+        self.checkpoints.push(Checkpoint { bytes: checkpoint.to_vec(), last, point, keys_before });
     }
 
     /// Takes over what another referee knows of the same database.
@@ -189,7 +204,7 @@ impl Referee {
                 self.headers.push((block, header));
             }
         }
-        other.checkpoints.retain(|(bytes, ..)| self.checkpoint_in(bytes).is_none());
+        other.checkpoints.retain(|checkpoint| self.checkpoint_in(&checkpoint.bytes).is_none());
         self.checkpoints.extend(other.checkpoints);
         self.states.extend(other.states);
         self.points.extend(other.points);
@@ -214,8 +229,8 @@ impl Referee {
     /// Every checkpoint that was ever written, the oldest first.
     pub(crate) fn checkpoints(&self) -> Vec<Vec<u8>> {
         let mut checkpoints: Vec<_> = self.checkpoints.iter().collect();
-        checkpoints.sort_by_key(|(_, _, point)| point.sequence);
-        checkpoints.into_iter().map(|(bytes, ..)| bytes.clone()).collect()
+        checkpoints.sort_by_key(|checkpoint| checkpoint.point.sequence);
+        checkpoints.into_iter().map(|checkpoint| checkpoint.bytes.clone()).collect()
     }
 
     pub(crate) fn largest_group(&self) -> u32 {
@@ -234,9 +249,8 @@ impl Referee {
         self.headers.iter().find(|(known, _)| known == block).map(|(_, header)| header)
     }
 
-    fn checkpoint_in(&self, file: &[u8]) -> Option<(&Frame, &Point)> {
-        let found = self.checkpoints.iter().find(|(known, ..)| known == file);
-        found.map(|(_, last, point)| (last, point))
+    fn checkpoint_in(&self, file: &[u8]) -> Option<&Checkpoint> {
+        self.checkpoints.iter().find(|checkpoint| checkpoint.bytes == file)
     }
 
     fn origin(header: &Header) -> Point {
@@ -265,8 +279,11 @@ impl Referee {
         let mut from = Self::origin(header);
         let mut checkpoint_damaged = false;
         if let Some(checkpoint) = &files.checkpoint {
-            if let Some((last, point)) = self.checkpoint_in(checkpoint) {
-                if !last.stands_in(file) {
+            let known = self.checkpoint_in(checkpoint);
+            if let Some(Checkpoint { last, point, .. }) =
+                known.filter(|checkpoint| checkpoint.keys_before == header.retired.len())
+            {
+                if !last.stands_in(file) || !opens(header, last) {
                     return Err(damaged(point.floor.offset, point.sequence, Wrong::Checkpoint));
                 }
                 from = point.clone();
@@ -279,6 +296,7 @@ impl Referee {
             return Err(damaged(stop, whole.sequence, Wrong::Floor));
         }
         let beyond = self.frames.range(stop..).flat_map(|(_, frames)| frames);
+        let beyond = beyond.filter(|frame| opens(header, frame));
         if beyond.filter(|frame| frame.header.durable > whole.floor.offset).any(|frame| frame.stands_in(file))
         {
             return Err(damaged(stop, whole.sequence, Wrong::Acknowledged));
@@ -348,7 +366,8 @@ impl Referee {
         let mut leaf = whole.leaf;
         let mut offset = whole.floor.offset;
         pass_floor(header, whole.floor.offset, &whole)?;
-        while let Some(frame) = self.frame_at(file, offset).filter(|frame| frame.end() <= limit) {
+        let good = |frame: &&Frame| frame.end() <= limit && opens(header, frame);
+        while let Some(frame) = self.frame_at(file, offset).filter(good) {
             if frame.header.previous_leaf != leaf {
                 return Err(damaged(offset, whole.sequence, Wrong::NotContinued));
             }
@@ -445,6 +464,21 @@ fn pass_floor(header: &Header, before: u64, whole: &Point) -> Result<(), Refusal
     let (floor, end) = (&header.floor, whole.floor.offset);
     let passed = end == floor.offset || (before < floor.offset && floor.offset < end);
     if passed && whole.floor != *floor { Err(damaged(end, whole.sequence, Wrong::Floor)) } else { Ok(()) }
+}
+
+pub(crate) fn newest_header(file: &[u8]) -> Header {
+    let copies = [0, 1].map(|copy| Header::decode(&block(file, copy)).expect("a whole header"));
+    copies.into_iter().max_by_key(|header| header.generation).expect("there are two")
+}
+
+/// How many root keys a header has retired before an offset.
+fn keys_before(header: &Header, offset: u64) -> usize {
+    header.retired.iter().filter(|retired| retired.until() <= offset).count()
+}
+
+/// Whether the root key that a header holds for the place of a frame is the one that sealed it.
+fn opens(header: &Header, frame: &Frame) -> bool {
+    keys_before(header, frame.header.offset) == frame.keys_before
 }
 
 fn damaged(offset: u64, sequence: u64, wrong: Wrong) -> Refusal {

@@ -8,7 +8,7 @@ use codex_crypto::{EncryptionKey, PassphraseCost, Unlock};
 use codex_storage::clock::Clock;
 use codex_storage::sync::Arc;
 use codex_storage::vfs::sim::SimVfs;
-use codex_storage::{Batch, Database, Durability, Mode, OpenOptions, Result};
+use codex_storage::{Batch, Database, Durability, Mode, NewKey, OpenOptions, Result};
 
 use crate::referee::Referee;
 
@@ -172,6 +172,14 @@ impl Making {
         }
     }
 
+    /// Puts another root key behind the same key, for what is written from now on.
+    pub(crate) fn change_root_key(&mut self) {
+        self.learn();
+        let same = unlock(true).expect("it is encrypted");
+        self.database().change_key_deep(&NewKey::from(same)).expect("the disk is sound");
+        self.learn();
+    }
+
     pub(crate) fn close(&mut self) {
         self.learn();
         self.database.take().expect("open").close().expect("the disk is sound");
@@ -243,7 +251,21 @@ pub(crate) fn all() -> Vec<Specimen> {
         maintained(Mode::Ledger, false).closed("ledger with checkpoint, plaintext, closed"),
         stale.killed("ledger with checkpoint, encrypted, reopened and killed"),
         groups().killed("groups of several commits, encrypted, killed"),
+        rekeyed(),
     ]
+}
+
+/// A ledger that was sealed under three root keys, one after the other.
+pub(crate) fn rekeyed() -> Specimen {
+    let mut making = Making::new(Mode::Ledger, true, Durability::Sync);
+    making.commit_five(1);
+    making.change_root_key();
+    making.commit_five(2);
+    making.maintain();
+    making.change_root_key();
+    making.maintain();
+    making.commit_five(3);
+    making.killed("ledger under three root keys, with checkpoint, killed")
 }
 
 /// Groups of several commits. Which commits go together is up to the threads, but some do in the end.

@@ -1,10 +1,11 @@
 //! Whole frames, header copies and checkpoints, all of them genuine, in places where they do not belong.
 
+use codex_crypto::RetiredKey;
 use codex_storage::Mode;
-use codex_storage::format::header::BLOCK_LEN;
+use codex_storage::format::header::{BLOCK_LEN, Header};
 
 use crate::damage::{strike_all, thorough};
-use crate::referee::{Frame, Refusal, Verdict, Wrong};
+use crate::referee::{Frame, Refusal, Verdict, Wrong, newest_header};
 use crate::specimen::{Files, Specimen, all, twins};
 
 /// Something done with frames.
@@ -192,11 +193,19 @@ fn both_header_copies_rolled_back_lower_the_floor_and_lose_nothing() {
         let Verdict::Opens { sequence: expected, .. } = whole else { panic!("{whole:?}") };
         // Older blocks of this file: those before it was rewritten belong to another one.
         let frames = specimen.referee.frames_of(&specimen.files.database);
+        let newest = newest_header(&specimen.files.database);
         for (generation, block) in specimen.referee.blocks() {
+            let header = Header::decode(block.first_chunk().expect("a block")).expect("a whole header");
+            // From there on other root keys are needed than that header holds: an earlier state, put back as a whole.
+            let until = newest.retired.get(header.retired.len()).map(RetiredKey::until);
             let mut files = specimen.files.clone();
             Splice::Put(0, [&block[..], &block].concat()).apply(&[], &mut files);
             let place = || format!("{} with both copies of generation {generation}", specimen.name);
             match specimen.referee.strike(specimen.encrypted, &files, &place) {
+                Verdict::Opens { end, torn_bytes, .. } if until.is_some() => {
+                    assert_eq!(Some(end), until, "{}", place());
+                    assert!(torn_bytes > 0, "{}: what follows is reported, and kept", place());
+                }
                 Verdict::Opens { sequence, .. } => assert_eq!(sequence, expected, "{}", place()),
                 Verdict::Refused(Refusal::Damaged { offset, wrong, .. }) => {
                     let first = frames[0].header.offset;
