@@ -72,11 +72,14 @@ impl World {
         self.closed_cleanly = false;
         self.protected = None;
         self.others.push(timeline);
+        let unlock = self.unlock_of(self.watched.disk(), &path);
         let options = RestoreOptions { overwrite: true, vfs: self.vfs() };
-        let result = codex_backup::restore(&path, Path::new(PATH), self.unlock().as_ref(), &options);
+        let result = codex_backup::restore(&path, Path::new(PATH), unlock.as_ref(), &options);
         let unsettled = self.watched.is_unsettled();
         if self.answer("restoring", result)?.is_some() {
-            self.timeline = self.others.pop().unwrap_or_default();
+            self.timeline =
+                self.others.pop().ok_or_else(|| End::Failure("nothing was restored".to_owned()))?;
+            self.keys_unknown = None;
             self.others.clear();
             self.unknown.clear();
             self.created = true;
@@ -96,6 +99,7 @@ impl World {
             database: None,
             timeline: self.timeline.clone(),
             unknown: self.unknown.clone(),
+            keys_unknown: self.keys_unknown.clone(),
             others: self.others.clone(),
             views: Vec::new(),
             copies: Vec::new(),
@@ -156,6 +160,9 @@ impl World {
         for (path, timeline) in &self.copies {
             let view = fork.peek(path)?;
             timeline.compare(&view).map_err(|why| format!("the backup {}: {why}", path.display()))?;
+            if fork.keys_of(fork.watched.disk(), path) != timeline.keys {
+                return fail(format!("the backup {} opens with other keys than it did", path.display()));
+            }
         }
         if self.rotation.is_empty() && self.rotating.is_none() {
             return Ok(());
@@ -164,8 +171,11 @@ impl World {
         let mut found: Vec<(PathBuf, Timeline)> = Vec::new();
         for backup in listed {
             let view = fork.peek(&backup.path)?;
+            let keys = fork.keys_of(fork.watched.disk(), &backup.path);
             let known = self.rotating.iter().chain(self.rotation.iter().map(|(_, timeline)| timeline));
-            let Some(timeline) = known.into_iter().find(|timeline| timeline.compare(&view).is_ok()) else {
+            let Some(timeline) =
+                known.into_iter().find(|timeline| timeline.keys == keys && timeline.compare(&view).is_ok())
+            else {
                 let (path, sequence) = (backup.path.display(), view.sequence());
                 return fail(format!("{path} shows a state at {sequence} that no backup had"));
             };
@@ -204,7 +214,7 @@ impl World {
     pub(crate) fn peek(&self, path: &Path) -> Taken<View> {
         let options = OpenOptions { read_only: true, create: false, ..self.options() };
         let at = |error: StorageError| End::Failure(format!("{}: {}", path.display(), chain(&error)));
-        let database = options.open(path, self.unlock().as_ref()).map_err(at)?;
+        let database = options.open(path, self.unlock_of(self.watched.disk(), path).as_ref()).map_err(at)?;
         database.verify().map_err(at)?;
         Ok(database.view())
     }

@@ -89,6 +89,19 @@ pub struct Commit {
     pub condition: Option<Condition>,
 }
 
+/// What is done to the keys of an encrypted database. New keys are new each time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyChange {
+    /// One more.
+    Add,
+    /// One goes that the database was not opened with, chosen by the number.
+    Remove(u64),
+    /// Another one in place of the one that the database was opened with.
+    Change,
+    /// The same, with a new root key.
+    Deep,
+}
+
 /// Which operation a fault strikes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Aim {
@@ -119,6 +132,8 @@ pub enum Step {
     ReadViews,
     /// Closes and opens again.
     Reopen(Durability),
+    /// Changes what opens the database.
+    Keys(KeyChange),
     /// Closes.
     Close,
     /// Opens for reading only: beside a writer that is refused.
@@ -182,7 +197,7 @@ struct Writer {
 
 impl Writer {
     fn step(&mut self) -> Step {
-        match self.random.below(130) {
+        match self.random.below(139) {
             0..35 => Step::Commit(self.commit()),
             35..42 => {
                 let count = 2 + self.random.below(5);
@@ -209,7 +224,17 @@ impl Writer {
             }
             115..123 => Step::Fail(self.aim(), self.fault()),
             123..126 => Step::Full(self.random.below(100_000)),
+            126..135 => Step::Keys(self.key_change()),
             _ => Step::Relent,
+        }
+    }
+
+    fn key_change(&mut self) -> KeyChange {
+        match self.random.below(8) {
+            0..2 => KeyChange::Add,
+            2..4 => KeyChange::Remove(self.random.next_u64()),
+            4..6 => KeyChange::Change,
+            _ => KeyChange::Deep,
         }
     }
 
@@ -289,8 +314,9 @@ impl Writer {
     fn fork(&mut self) -> Vec<Step> {
         let count = 1 + self.random.below(4);
         (0..count)
-            .map(|_| match self.random.below(4) {
+            .map(|_| match self.random.below(5) {
                 0 => Step::Maintain,
+                2 => Step::Keys(self.key_change()),
                 1 => Step::Crash(self.crash()),
                 _ => Step::Commit(self.commit()),
             })
@@ -387,6 +413,10 @@ impl fmt::Display for Step {
             Self::View => f.write_str("open a view"),
             Self::ReadViews => f.write_str("read the views"),
             Self::Reopen(durability) => write!(f, "close and open with {durability:?}"),
+            Self::Keys(KeyChange::Add) => f.write_str("add a key"),
+            Self::Keys(KeyChange::Remove(number)) => write!(f, "remove key {number} of the others there are"),
+            Self::Keys(KeyChange::Change) => f.write_str("change the key"),
+            Self::Keys(KeyChange::Deep) => f.write_str("change the key and the root key"),
             Self::Close => f.write_str("close"),
             Self::ReadOnly => f.write_str("open for reading only"),
             Self::Backup => f.write_str("back up"),

@@ -19,6 +19,7 @@ mod commits;
 mod copies;
 mod crashes;
 pub mod history;
+mod keys;
 pub mod model;
 mod rot;
 pub mod run;

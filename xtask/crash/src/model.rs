@@ -162,43 +162,47 @@ fn name(bytes: &[u8]) -> String {
     number.map_or_else(|| "a key that was never written".to_owned(), |number| number.to_string())
 }
 
-/// The state behind each commit of a database, from the empty one before the first.
+/// The state behind each commit of a database, from the empty one before the first; and what opens it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Timeline(Vec<State>);
+pub struct Timeline {
+    states: Vec<State>,
+    /// The numbers of the keys, ascending; none without encryption.
+    pub keys: Vec<u8>,
+}
 
 impl Timeline {
-    /// A new database.
+    /// A new database that these keys open.
     #[must_use]
-    pub fn new() -> Self {
-        Self(vec![State::default()])
+    pub fn new(keys: Vec<u8>) -> Self {
+        Self { states: vec![State::default()], keys }
     }
 
     /// The number of commits, and so the sequence number of the last.
     #[must_use]
     pub fn last(&self) -> u64 {
-        self.0.len() as u64 - 1
+        self.states.len() as u64 - 1
     }
 
     /// The state behind the last commit.
     #[must_use]
     pub fn state(&self) -> State {
-        self.0[self.0.len() - 1]
+        self.states[self.states.len() - 1]
     }
 
     /// The state behind a commit.
     #[must_use]
     pub fn at(&self, sequence: u64) -> Option<State> {
-        self.0.get(usize::try_from(sequence).ok()?).copied()
+        self.states.get(usize::try_from(sequence).ok()?).copied()
     }
 
     /// One more commit.
     pub fn push(&mut self, state: State) {
-        self.0.push(state);
+        self.states.push(state);
     }
 
     /// Forgets the commits behind `sequence`.
     pub fn truncate(&mut self, sequence: u64) {
-        self.0.truncate(usize::try_from(sequence).expect("counts commits in memory") + 1);
+        self.states.truncate(usize::try_from(sequence).expect("counts commits in memory") + 1);
     }
 
     /// Demands that a view shows the end of this timeline.
@@ -207,11 +211,5 @@ impl Timeline {
             return Err(format!("expected commit {} to be the last, found {}", self.last(), view.sequence()));
         }
         self.state().compare(view)
-    }
-}
-
-impl Default for Timeline {
-    fn default() -> Self {
-        Self::new()
     }
 }

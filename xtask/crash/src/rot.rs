@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use codex_backup::{BackupError, RestoreOptions};
+use codex_crypto::Unlock;
 use codex_storage::vfs::sim::{Random, SimVfs};
 use codex_storage::{Background, Durability, Mode, OpenOptions, StorageError};
 
@@ -18,6 +19,7 @@ struct Target {
     /// Rot strikes before this offset.
     until: u64,
     timeline: Timeline,
+    unlock: Option<Unlock>,
     /// The file ends there, so that it may be cut as well.
     whole: bool,
 }
@@ -85,12 +87,15 @@ impl World {
         let len = |path: &Path| undamaged.read_file(path).map(|bytes| bytes.len() as u64);
         for (path, timeline) in self.copies.iter().chain(&self.rotation) {
             let until = len(path).map_err(|error| chain(&error))?;
-            targets.push(Target { path: path.clone(), until, timeline: timeline.clone(), whole: true });
+            let (path, timeline) = (path.clone(), timeline.clone());
+            let unlock = self.unlock_of(&undamaged, &path);
+            targets.push(Target { path, until, timeline, unlock, whole: true });
         }
         let until = if self.closed_cleanly { len(Path::new(PATH)).ok() } else { self.protected };
         if let Some(until) = until {
             let (timeline, whole) = (self.timeline.clone(), self.closed_cleanly);
-            targets.push(Target { path: PATH.into(), until, timeline, whole });
+            let unlock = self.unlock();
+            targets.push(Target { path: PATH.into(), until, timeline, unlock, whole });
         }
         let choice = random.below(targets.len() as u64);
         let Some(target) = targets.get(usize::try_from(choice).unwrap_or(usize::MAX)) else { return Ok(()) };
@@ -113,7 +118,7 @@ impl World {
         let read_only = random.one_in(2);
         let bytes = damaged.disk().read_file(&target.path).map_err(|error| chain(&error))?;
         let options = OpenOptions { read_only, ..self.options_on(damaged) };
-        match options.open(&target.path, self.unlock().as_ref()) {
+        match options.open(&target.path, target.unlock.as_ref()) {
             Ok(database) => {
                 target.timeline.compare(&database.view())?;
                 let verified = database.verify();
@@ -141,11 +146,11 @@ impl World {
         let vfs = std::sync::Arc::new(damaged.clone());
         let options = RestoreOptions { overwrite: false, vfs };
         let len = damaged.disk().read_file(&target.path).map_err(|error| chain(&error))?.len();
-        match codex_backup::restore(&target.path, restored, self.unlock().as_ref(), &options) {
+        match codex_backup::restore(&target.path, restored, target.unlock.as_ref(), &options) {
             Ok(()) => {
                 let options = self.options_on(damaged);
                 let database =
-                    options.open(restored, self.unlock().as_ref()).map_err(|error| chain(&error))?;
+                    options.open(restored, target.unlock.as_ref()).map_err(|error| chain(&error))?;
                 target.timeline.compare(&database.view())
             }
             Err(BackupError::Storage(error) | BackupError::Verify { source: error, .. })

@@ -4,7 +4,9 @@
 use codex_storage::vfs::sim::{DiskError, Fault};
 use codex_storage::{Durability, Mode};
 
-use crate::history::{Again, AgainEvent, Aim, Commit, Crash, CrashKind, History, INTERVAL, Setup, Step};
+use crate::history::{
+    Again, AgainEvent, Aim, Commit, Crash, CrashKind, History, INTERVAL, KeyChange, Setup, Step,
+};
 use crate::model::{Change, Value};
 use crate::world::World;
 
@@ -48,13 +50,18 @@ fn life(durability: Durability) -> Vec<Step> {
         Step::Submit(vec![one(set(3, 9)), one(Change::Delete(1)), one(set(4, 300))]),
         Step::Tend(300),
         commit(&[set(8, 2_000)]),
+        Step::Keys(KeyChange::Add),
         Step::Maintain,
         commit(&[set(5, 100)]),
         Step::Flush,
         Step::Rotate,
         commit(&[Change::Clear, set(6, 40)]),
         Step::Backup,
+        Step::Keys(KeyChange::Deep),
         commit(&[set(7, 1_000)]),
+        Step::Keys(KeyChange::Add),
+        Step::Keys(KeyChange::Change),
+        Step::Keys(KeyChange::Remove(0)),
         Step::Reopen(durability),
         Step::Rotate,
         commit(&[set(0, 10)]),
@@ -66,6 +73,7 @@ fn life(durability: Durability) -> Vec<Step> {
         Step::Maintain,
         Step::Tend(1_500),
         Step::Tend(1_500),
+        Step::Keys(KeyChange::Deep),
         commit(&[set(3, 80)]),
         Step::Close,
         Step::ReadOnly,

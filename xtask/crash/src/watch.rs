@@ -62,10 +62,14 @@ impl Sealings {
     fn watch(&mut self, bytes: &[u8]) -> bool {
         if bytes.starts_with(HEADER_MAGIC) {
             let slots = bytes.get(2048..4096).unwrap_or_default().chunks_exact(256);
-            return slots.filter(|slot| slot[0] != 0).all(|slot| {
-                // The wrapping key follows from the slot's random bytes.
-                self.record(array(&slot[32..64]), SLOT, array(&slot[112..144]))
-            });
+            let slots = slots.filter(|slot| slot[0] != 0).map(|slot| (&slot[32..64], SLOT, &slot[112..144]));
+            let retired = bytes.get(200..1608).unwrap_or_default().chunks_exact(88);
+            let retired =
+                retired.filter(|key| key[0..8] != [0; 8]).map(|key| (&key[8..40], RETIRED, &key[56..88]));
+            // The wrapping key follows from the random bytes of a slot or a retired root key.
+            return slots
+                .chain(retired)
+                .all(|(random, purpose, sealed)| self.record(array(random), purpose, array(sealed)));
         }
         let mut rest = bytes;
         while rest.starts_with(FRAME_MAGIC)
@@ -377,8 +381,9 @@ const FRAME_MAGIC: &[u8] = b"CdxF";
 const FRAME_HEADER_LEN: usize = 128;
 const TAG_LEN: usize = 16;
 const CHECKPOINT_KIND: u8 = 3;
-/// Stands beside the purposes of frames, 0 and 1.
+/// They stand beside the purposes of frames, 0 and 1.
 const SLOT: u8 = 2;
+const RETIRED: u8 = 3;
 
 #[cfg(test)]
 mod tests {

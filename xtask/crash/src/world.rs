@@ -15,7 +15,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use codex_crypto::{EncryptionKey, Unlock};
 use codex_storage::clock::Clock;
 use codex_storage::files::Files;
 use codex_storage::vfs::sim::SimVfs;
@@ -24,6 +23,7 @@ use codex_storage::{Background, Database, Durability, Mode, OpenOptions, Point, 
 
 use crate::answers::chain;
 use crate::history::{Aim, Commit, Crash, CrashKind, History, Setup, Step};
+use crate::keys::FIRST_KEY;
 use crate::model::{Change, State, Timeline, Value, batch};
 use crate::watch::Watched;
 
@@ -104,6 +104,10 @@ pub struct World {
     pub(crate) durable: u64,
     pub(crate) handed: u64,
     pub(crate) unknown: Vec<State>,
+    /// What opens the database if a change of keys took place that was not acknowledged.
+    pub(crate) keys_unknown: Option<Vec<u8>>,
+    /// How many keys there were; they are numbered.
+    pub(crate) keys_made: u8,
     pub(crate) others: Vec<Timeline>,
     /// The database was closed without an error and not opened since.
     pub(crate) closed_cleanly: bool,
@@ -139,10 +143,12 @@ impl World {
             database: None,
             durability: setup.durability,
             created: false,
-            timeline: Timeline::new(),
+            timeline: Timeline::new(if setup.encrypted { vec![FIRST_KEY] } else { Vec::new() }),
             durable: 0,
             handed: 0,
             unknown: Vec::new(),
+            keys_unknown: None,
+            keys_made: FIRST_KEY,
             others: Vec::new(),
             closed_cleanly: false,
             stopped: false,
@@ -230,6 +236,7 @@ impl World {
                 self.durability = *durability;
                 self.open().map(drop)
             }
+            Step::Keys(change) => self.change_keys(*change),
             Step::Close => self.close(),
             Step::ReadOnly => self.read_only(),
             Step::Backup => self.back_up(),
@@ -284,10 +291,6 @@ impl World {
         Arc::new(self.watched.clone())
     }
 
-    pub(crate) fn unlock(&self) -> Option<Unlock> {
-        self.setup.encrypted.then(|| Unlock::from(EncryptionKey::from_bytes([7; 32])))
-    }
-
     pub(crate) fn all_is_durable(&mut self) {
         self.durable = self.timeline.last();
         self.handed = self.durable;
@@ -317,10 +320,14 @@ impl World {
             let state = self.timeline.at(found).filter(|_| found >= self.handed);
             state.map(|state| state.compare(view))
         };
-        if let Some(Ok(())) = main {
+        let keys = self.keys_of(self.watched.disk(), Path::new(PATH));
+        let opens = keys == self.timeline.keys || self.keys_unknown.as_ref() == Some(&keys);
+        if let Some(Ok(())) = main
+            && opens
+        {
             return Ok((found, None));
         }
-        let other = self.others.iter().position(|other| other.compare(view).is_ok());
+        let other = self.others.iter().position(|other| other.keys == keys && other.compare(view).is_ok());
         if other.is_some() {
             return Ok((found, other));
         }
@@ -328,6 +335,10 @@ impl World {
             0 => format!("{} to {last}", self.handed),
             count => format!("{} to {last}, or {}", self.handed, last + count as u64),
         };
+        if !opens {
+            let (expected, unknown) = (&self.timeline.keys, &self.keys_unknown);
+            return fail(format!("the keys {keys:?} open it where {expected:?} do, or {unknown:?}"));
+        }
         let why = main.and_then(Result::err).map_or_else(String::new, |why| format!(": {why}"));
         fail(format!("expected the state behind a commit of {range}, found commit {found}{why}"))
     }
@@ -342,6 +353,8 @@ impl World {
         } else {
             self.unknown.drain(..).for_each(|state| self.timeline.push(state));
         }
+        self.timeline.keys = self.keys_of(self.watched.disk(), Path::new(PATH));
+        self.keys_unknown = None;
         self.unknown.clear();
         self.others.clear();
         self.created = true;
