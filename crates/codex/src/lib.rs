@@ -12,6 +12,7 @@ mod codec;
 mod error;
 mod glob;
 mod history;
+mod keys;
 mod options;
 mod range;
 mod repair;
@@ -22,7 +23,7 @@ mod value;
 mod view;
 mod watch;
 
-pub use codex_crypto::{EncryptionKey, Unlock};
+pub use codex_crypto::{EncryptionKey, PassphraseCost as Argon2Cost, SlotKind, Unlock};
 pub use codex_storage::{Durability, Mode, Point};
 
 pub use backup::{Backup, RestoreOptions, restore};
@@ -32,6 +33,7 @@ pub use codec::Codec;
 pub use error::{Error, ErrorKind, Result};
 pub use glob::Glob;
 pub use history::{Change, History, Log, LoggedCommit, Operation, Version};
+pub use keys::{KeySlot, NewKey, calibrate, key_slots, key_slots_home};
 pub use options::{BackupPolicy, Options};
 pub use range::KeyRange;
 pub use repair::{Gap, RepairOptions, RepairReport, Resumed, repair};

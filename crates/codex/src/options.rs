@@ -3,7 +3,7 @@
 use std::env;
 use std::path::{Component, Path, PathBuf};
 
-use codex_crypto::{EncryptionKey, Passphrase, Unlock};
+use codex_crypto::{EncryptionKey, Passphrase, PassphraseCost, Unlock};
 use codex_storage::{Durability, ExpectedHead, Mode, OpenOptions};
 
 use crate::codec::Codec;
@@ -67,6 +67,14 @@ impl Options {
     #[must_use]
     pub fn passphrase(self, passphrase: impl Into<String>) -> Self {
         self.unlock(Unlock::from(Passphrase::new(passphrase)))
+    }
+
+    /// What a guess at the passphrase of a new database is to cost, and so each opening with it; by default 3 passes over
+    /// 64 MiB. [`calibrate`](crate::calibrate) finds one for a time.
+    #[must_use]
+    pub fn passphrase_cost(mut self, cost: PassphraseCost) -> Self {
+        self.storage.passphrase_cost = cost;
+        self
     }
 
     /// The key or passphrase, whichever it is.

@@ -16,6 +16,7 @@ use crate::bytes::Bytes;
 use crate::codec::Codec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::history::{History, Log};
+use crate::keys::{KeySlot, NewKey};
 use crate::options::{BackupPolicy, Options};
 use crate::proof::{CommitProof, Continuation, ContinuationProof, ExpectedHead, LogHead};
 use crate::range::KeyRange;
@@ -462,6 +463,43 @@ impl Store {
     pub fn backups(&self) -> Result<Vec<Backup>> {
         let backups = codex_backup::list(&*self.inner.vfs, self.inner.database.files())?;
         Ok(backups.into_iter().map(Backup::from).collect())
+    }
+
+    /// The ways in; none without encryption.
+    pub fn key_slots(&self) -> Result<Vec<KeySlot>> {
+        Ok(self.inner.database.key_slots()?.into_iter().map(KeySlot::from).collect())
+    }
+
+    /// Adds a way in, and returns its number; at most eight are possible. Nothing is written but the header, whatever the
+    /// store holds, and it is durable when this returns.
+    ///
+    /// If the disk fails meanwhile, writes are refused until the store is opened again, and only then it shows which keys
+    /// open it: those before or those after, one of the two. The same is true of the three that follow.
+    pub fn add_key(&self, key: impl Into<NewKey>) -> Result<usize> {
+        Ok(self.inner.database.add_key(&key.into().0)?)
+    }
+
+    /// Removes the slot with this number, unless it is the last. Copies of the file made before open with it still.
+    pub fn remove_key(&self, number: usize) -> Result<()> {
+        Ok(self.inner.database.remove_key(number)?)
+    }
+
+    /// Puts another encryption key or passphrase in place of the one that opened this store.
+    ///
+    /// The root key under it stays: who knows the old one, and has a copy of the header from before, can read all that
+    /// comes. Where that must not be, there is [`Store::change_key_deep`].
+    pub fn change_key(&self, key: impl Into<NewKey>) -> Result<()> {
+        Ok(self.inner.database.change_key(&key.into().0)?)
+    }
+
+    /// As [`Store::change_key`], with a new root key for all that is written from now on. Every other slot goes, because
+    /// what opens it is not here; [`Store::add_key`] makes new ones.
+    ///
+    /// In snapshot mode the file is rewritten, and nothing of it stays under the old root key. A ledger keeps its commits
+    /// as they were sealed: whoever has the old key and an old copy of the header reads those, and no more. A ledger's
+    /// root key can be changed sixteen times.
+    pub fn change_key_deep(&self, key: impl Into<NewKey>) -> Result<()> {
+        Ok(self.inner.database.change_key_deep(&key.into().0)?)
     }
 
     /// Makes everything durable that was acknowledged.
