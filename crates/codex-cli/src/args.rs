@@ -5,6 +5,8 @@
 
 mod past;
 
+pub(crate) mod key;
+
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
@@ -13,6 +15,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::past::{At, Diff, History, Log};
 use crate::exit::Failure;
+use crate::secret::Sources;
 
 /// An encrypted, tamper-evident key-value database in one file.
 #[derive(Debug, Parser)]
@@ -62,6 +65,10 @@ pub(crate) struct Global {
     /// Read the passphrase from the first line of this file
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) passphrase_file: Option<PathBuf>,
+
+    /// Take the passphrase from the first line that this shell command prints
+    #[arg(long, global = true, value_name = "COMMAND")]
+    pub(crate) passphrase_command: Option<String>,
 
     /// Print JSON: one object a line, errors too
     #[arg(long, global = true, help_heading = "Output")]
@@ -132,6 +139,8 @@ pub(crate) enum Command {
     Repair(Repair),
     /// Write a new encryption key to a new file
     Keygen(Keygen),
+    /// List, add, remove and change what opens the database
+    Key(key::Key),
     /// See it all at work on real data, in a folder of its own
     Tour(Tour),
     /// Write until killed, and print the number of each acknowledged commit
@@ -405,7 +414,8 @@ pub(crate) fn parse(words: Vec<OsString>) -> Result<Result<Cli, clap::Error>, Fa
 /// `--home NAME` before the command becomes `--home=NAME`. A command's name or an option behind `--home`
 /// is no NAME; a database that is named like a command is written `--home=NAME`.
 fn name_of_home(words: Vec<OsString>) -> Vec<OsString> {
-    const WITH_VALUE: [&str; 4] = ["--file", "--mode", "--key-file", "--passphrase-file"];
+    const WITH_VALUE: [&str; 5] =
+        ["--file", "--mode", "--key-file", "--passphrase-file", "--passphrase-command"];
     let definition = Cli::command();
     let is_command = |word: &OsStr| definition.get_subcommands().any(|command| word == command.get_name());
 
@@ -444,10 +454,11 @@ fn check(cli: &Cli) -> Result<(), Failure> {
     if global.file.is_some() && global.home.is_some() {
         return Err(Failure::validation("--file and --home name two databases").hint("give one of them"));
     }
-    let sources = [global.key_file.is_some(), global.passphrase, global.passphrase_file.is_some()];
-    if sources.into_iter().filter(|given| *given).count() > 1 {
-        return Err(Failure::validation("--key-file, --passphrase and --passphrase-file exclude each other")
-            .hint("give the one that unlocks this database"));
+    if Sources::of(global).count() > 1 {
+        return Err(Failure::validation(
+            "--key-file, --passphrase, --passphrase-file and --passphrase-command exclude each other",
+        )
+        .hint("give the one that unlocks this database"));
     }
     let bytes_as_they_are = match &cli.command {
         Command::Get(get) => get.raw,
@@ -566,7 +577,8 @@ mod tests {
         let definition = Cli::command();
         let globals: Vec<_> = definition.get_arguments().map(clap::Arg::get_id).collect();
         for command in definition.get_subcommands() {
-            for argument in command.get_arguments() {
+            let deeper = command.get_subcommands().flat_map(clap::Command::get_arguments);
+            for argument in command.get_arguments().chain(deeper) {
                 assert!(
                     !globals.contains(&argument.get_id()),
                     "{} {}",
@@ -627,6 +639,10 @@ mod tests {
             "keys --limit s3cret",
             "get",
             "get name --json=s3cret",
+            "key s3cret",
+            "key remove s3cret",
+            "key add --memory s3cret",
+            "key change --s3cret",
         ] {
             assert!(!refusal(line).contains("s3cret"), "{line}: {}", refusal(line));
         }
@@ -636,6 +652,7 @@ mod tests {
     fn options_that_exclude_each_other_are_refused_on_both_sides_of_the_command() {
         refusal("--file a keys --home");
         refusal("--key-file a keys --passphrase");
+        refusal("--passphrase-command a keys --passphrase-file b");
         refusal("keys -0 --json");
         refusal("--json keys -0");
         refusal("--json get name --raw");

@@ -1,10 +1,11 @@
-//! Where keys and passphrases come from: files, the environment, the terminal; never an argument.
+//! Where keys and passphrases come from: files, commands, the environment, the terminal; never an argument.
 //!
 //! Their text is wiped when it is no longer needed, and no message holds any of it.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{Read, Write};
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use base64ct::{Base64, Base64Unpadded, Encoding};
 use codex::proof::SigningKey;
@@ -12,6 +13,7 @@ use codex::{EncryptionKey, ErrorKind, Unlock};
 use zeroize::Zeroizing;
 
 use crate::args::Global;
+use crate::args::key::NewSecret;
 use crate::codexdb_go::GoKey;
 use crate::exit::Failure;
 
@@ -25,22 +27,74 @@ pub(crate) enum Secret {
     Typed(Zeroizing<String>),
 }
 
+/// Where a secret is to come from, by the options for it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sources<'a> {
+    key_file: Option<&'a Path>,
+    passphrase: bool,
+    passphrase_file: Option<&'a Path>,
+    passphrase_command: Option<&'a str>,
+    prompt: &'static str,
+}
+
+impl<'a> Sources<'a> {
+    /// Of what opens the database.
+    pub(crate) fn of(global: &'a Global) -> Self {
+        Self {
+            key_file: global.key_file.as_deref(),
+            passphrase: global.passphrase,
+            passphrase_file: global.passphrase_file.as_deref(),
+            passphrase_command: global.passphrase_command.as_deref(),
+            prompt: "Passphrase: ",
+        }
+    }
+
+    /// Of what is to open it.
+    pub(crate) fn of_new(new: &'a NewSecret) -> Self {
+        Self {
+            key_file: new.new_key_file.as_deref(),
+            passphrase: new.new_passphrase,
+            passphrase_file: new.new_passphrase_file.as_deref(),
+            passphrase_command: new.new_passphrase_command.as_deref(),
+            prompt: "New passphrase: ",
+        }
+    }
+
+    /// How many of the options are given; one is possible.
+    pub(crate) fn count(self) -> usize {
+        let Self { key_file, passphrase, passphrase_file, passphrase_command, .. } = self;
+        let given = [key_file.is_some(), passphrase, passphrase_file.is_some(), passphrase_command.is_some()];
+        given.into_iter().filter(|given| *given).count()
+    }
+
+    /// The secret; `None` if no option is given.
+    pub(crate) fn read(self) -> Result<Option<Secret>, Failure> {
+        let first_line = |text: Zeroizing<String>| {
+            let line = not_empty(text.lines().next().unwrap_or_default())?;
+            Ok(Some(Secret::Given(Unlock::passphrase(line))))
+        };
+        if let Some(path) = self.key_file {
+            let key = encryption_key(&read(path)?, &path.display().to_string())?;
+            Ok(Some(Secret::Given(key.into())))
+        } else if let Some(path) = self.passphrase_file {
+            first_line(read(path)?)
+        } else if let Some(command) = self.passphrase_command {
+            first_line(printed_by(command)?)
+        } else if self.passphrase {
+            let passphrase = ask(self.prompt)?;
+            not_empty(&passphrase)?;
+            Ok(Some(Secret::Typed(passphrase)))
+        } else {
+            Ok(None)
+        }
+    }
+}
+
 impl Secret {
     /// Reads it from where the options say, or else from `CODEX_KEY`.
     pub(crate) fn read(global: &Global) -> Result<Self, Failure> {
-        if let Some(path) = &global.key_file {
-            let text = read(path)?;
-            return encryption_key(&text, &path.display().to_string()).map(|key| Self::Given(key.into()));
-        }
-        if let Some(path) = &global.passphrase_file {
-            let text = read(path)?;
-            let line = not_empty(text.lines().next().unwrap_or_default())?;
-            return Ok(Self::Given(Unlock::passphrase(line)));
-        }
-        if global.passphrase {
-            let passphrase = ask("Passphrase: ")?;
-            not_empty(&passphrase)?;
-            return Ok(Self::Typed(passphrase));
+        if let Some(secret) = Sources::of(global).read()? {
+            return Ok(secret);
         }
         match std::env::var_os("CODEX_KEY") {
             None => Ok(Self::None),
@@ -66,20 +120,19 @@ impl Secret {
         }
     }
 
-    /// Asks a second time for what was typed, before a new database is encrypted with it.
+    /// Asks a second time for what was typed, before anything is encrypted with it.
     pub(crate) fn confirm(typed: &str) -> Result<(), Failure> {
-        if ask("The same passphrase again, for the new database: ")?.as_str() == typed {
+        if ask("The same new passphrase again: ")?.as_str() == typed {
             Ok(())
         } else {
-            Err(Failure::validation("the two passphrases differ").hint("nothing was created; try again"))
+            Err(Failure::validation("the two passphrases differ").hint("nothing was changed; try again"))
         }
     }
 }
 
 /// Whether anything was given to unlock a database.
 pub(crate) fn is_given(global: &Global) -> bool {
-    let by_option = global.key_file.is_some() || global.passphrase || global.passphrase_file.is_some();
-    by_option || std::env::var_os("CODEX_KEY").is_some()
+    Sources::of(global).count() > 0 || std::env::var_os("CODEX_KEY").is_some()
 }
 
 fn not_empty(passphrase: &str) -> Result<&str, Failure> {
@@ -90,7 +143,7 @@ fn ask(prompt: &str) -> Result<Zeroizing<String>, Failure> {
     rpassword::prompt_password(prompt).map(Zeroizing::new).map_err(|error| {
         Failure::validation("there is no terminal to ask for the passphrase")
             .with_source(error)
-            .hint("in scripts, use --passphrase-file FILE or --key-file FILE")
+            .hint("in scripts, use a file: --passphrase-file or --key-file; of a new key --new-passphrase-file or --new-key-file")
     })
 }
 
@@ -115,12 +168,7 @@ pub(crate) fn encryption_key(text: &str, place: &str) -> Result<EncryptionKey, F
 
 /// The text of a file that only its owner can read.
 fn read(path: &Path) -> Result<Zeroizing<String>, Failure> {
-    let bytes = read_bytes(path)?;
-    match std::str::from_utf8(&bytes) {
-        Ok(text) => Ok(Zeroizing::new(text.to_owned())),
-        Err(_) => Err(Failure::validation(format!("{} is not text", path.display()))
-            .hint("a key is 64 hexadecimal digits, or base64 of 32 bytes; `codex keygen FILE` makes one")),
-    }
+    text(&read_bytes(path)?, &path.display().to_string())
 }
 
 /// The same as bytes. A pipe will do: `--key-file <(pass show app)`.
@@ -132,13 +180,52 @@ fn read_bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
         return Err(Failure::validation(format!("{shown} is a folder, not a key file")));
     }
     refuse_shared(path, &metadata)?;
+    bytes_of(file, &shown.to_string())
+}
+
+/// What a shell command prints. It gets no input: that may be records for a database.
+fn printed_by(command: &str) -> Result<Zeroizing<String>, Failure> {
+    let what = "the passphrase command";
+    let failed = |error| Failure::io(format!("run {what}"), error);
+    let mut child = Command::new("sh")
+        .args(["-c", command])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(failed)?;
+    // The pipe is closed behind this, so that a command which prints on and on ends.
+    let text = child.stdout.take().map(|stdout| text_of(stdout, what)).transpose();
+    let status = child.wait().map_err(failed)?;
+    let text = text?;
+    if !status.success() {
+        return Err(Failure::validation(format!("{what} failed, with {status}"))
+            .hint("it is run by `sh -c`, and its first line is the passphrase"));
+    }
+    Ok(text.unwrap_or_default())
+}
+
+/// All of a short text. `what` is where it comes from.
+fn text_of(source: impl Read, what: &str) -> Result<Zeroizing<String>, Failure> {
+    text(&bytes_of(source, what)?, what)
+}
+
+fn text(bytes: &[u8], what: &str) -> Result<Zeroizing<String>, Failure> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Ok(Zeroizing::new(text.to_owned())),
+        Err(_) => Err(Failure::validation(format!("{what} is not text"))
+            .hint("a key is 64 hexadecimal digits, or base64 of 32 bytes; `codex keygen FILE` makes one")),
+    }
+}
+
+fn bytes_of(source: impl Read, what: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
     // At its full size from the start, so that no copy stays behind where it grew.
     let mut bytes = Zeroizing::new(Vec::with_capacity(SECRET_LEN_MAX + 1));
-    file.take(SECRET_LEN_MAX as u64 + 1)
+    source
+        .take(SECRET_LEN_MAX as u64 + 1)
         .read_to_end(&mut bytes)
-        .map_err(|error| Failure::io(format!("read {shown}"), error))?;
+        .map_err(|error| Failure::io(format!("read {what}"), error))?;
     if bytes.len() > SECRET_LEN_MAX {
-        return Err(Failure::validation(format!("{shown} is longer than any key or passphrase file")));
+        return Err(Failure::validation(format!("{what} is longer than any key or passphrase file")));
     }
     Ok(bytes)
 }

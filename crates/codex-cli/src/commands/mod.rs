@@ -3,6 +3,7 @@
 mod evidence;
 mod files;
 mod import_go;
+mod key;
 mod past;
 mod records;
 mod repair;
@@ -12,7 +13,7 @@ mod tour;
 use std::path::PathBuf;
 
 use codex::proof::UnkeyedLog;
-use codex::{ErrorKind, Options, Store};
+use codex::{ErrorKind, KeySlot, Options, Store};
 
 use crate::args::{Command, Global, Mode};
 use crate::exit::{Failure, Outcome};
@@ -45,6 +46,7 @@ pub(crate) fn run(global: &Global, command: Command, output: &mut Output) -> Res
         Command::Restore(restore) => files::restore(global, &restore, output),
         Command::Repair(repair) => repair::repair(global, &repair, output),
         Command::Keygen(keygen) => files::keygen(&keygen, output),
+        Command::Key(key) => key::key(global, &key, output),
         Command::Tour(tour) => tour::run(&tour, output),
         Command::TourWriter => tour::write_until_killed(global, output),
     };
@@ -74,6 +76,13 @@ impl Target {
         match self {
             Self::File(path) => options.open(path),
             Self::Home(name) => options.open_home(name),
+        }
+    }
+
+    fn key_slots(&self) -> codex::Result<Vec<KeySlot>> {
+        match self {
+            Self::File(path) => codex::key_slots(path),
+            Self::Home(name) => codex::key_slots_home(name),
         }
     }
 
