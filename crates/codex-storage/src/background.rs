@@ -3,16 +3,18 @@
 //! - leading, when submitted commits wait and no writer does;
 //! - [`Durability::Buffered`]: handing commits to the system, 5 ms after the first at the latest;
 //! - [`Durability::Interval`]: the sync;
+//! - deleting what has expired, with commits of its own;
 //! - after a second without commits: the floor, so that a reopening need not write anything again;
 //! - maintenance, on a thread of its own while it lasts.
 //!
-//! The thread sleeps as long as nothing changes. It holds the shared part of the database, never the handle
+//! The thread sleeps as long as nothing changes or expires. It holds the shared part of the database, never the handle
 //! whose drop closes it.
 
 use std::time::Duration;
 
+use crate::batch::Batch;
 use crate::database::Shared;
-use crate::error::Result;
+use crate::error::{Result, StorageError};
 use crate::log::Durability;
 use crate::sync::{Arc, AtomicBool, Condvar, Mutex, Ordering, thread};
 
@@ -94,7 +96,7 @@ pub(crate) fn run(shared: &Arc<Shared>) {
     let mut idle = Idle::default();
     let mut maintenance: Option<thread::JoinHandle<()>> = None;
     loop {
-        let wishes = signals.next(watching.then_some(period));
+        let wishes = signals.next(if watching { Some(period) } else { until_next_deadline(shared) });
         if wishes.lead {
             shared.core.lead();
         }
@@ -102,7 +104,7 @@ pub(crate) fn run(shared: &Arc<Shared>) {
             // The first write was just made: its period begins now.
             watching = true;
             idle = Idle::default();
-        } else if watching && !wishes.lead && !wishes.stop {
+        } else if !wishes.lead && !wishes.stop {
             watching = !tend(shared, &mut idle, &mut maintenance);
         }
         if wishes.stop {
@@ -120,6 +122,8 @@ pub(crate) fn run(shared: &Arc<Shared>) {
 pub(crate) struct Idle {
     sequence: u64,
     since: Option<Duration>,
+    /// After what has expired could not be deleted: not again before this time.
+    expiry_after: Duration,
 }
 
 /// Looks after what was written. `true`: all is settled, and the thread may sleep until the next write.
@@ -127,7 +131,8 @@ fn tend(shared: &Arc<Shared>, idle: &mut Idle, maintenance: &mut Option<thread::
     let now = shared.clock.monotonic();
     // From here on a writer announces itself again, so that none is overlooked.
     shared.signals.watching.store(false, Ordering::Release);
-    let tended = settle(shared, idle, now);
+    let expired = delete_expired(shared, idle, now);
+    let tended = settle(shared, idle, now).and_then(|settled| expired.map(|()| settled));
     if maintenance.as_ref().is_some_and(thread::JoinHandle::is_finished) {
         *maintenance = None;
     }
@@ -151,9 +156,46 @@ fn tend(shared: &Arc<Shared>, idle: &mut Idle, maintenance: &mut Option<thread::
 pub(crate) fn tend_here(shared: &Shared, idle: &mut Idle) -> Result<()> {
     shared.core.lead();
     let now = shared.clock.monotonic();
+    let expired = delete_expired(shared, idle, now);
     let settled = settle(shared, idle, now);
     let maintained = if shared.maintenance_is_due(now) { shared.maintain_in_background() } else { Ok(()) };
-    settled.and(maintained)
+    expired.and(settled).and(maintained)
+}
+
+/// Deletes what has expired, in commits like any other; a record that was written again meanwhile stays. Where there is
+/// very much of it, some is left for the next time, so that what else is due is not kept waiting.
+fn delete_expired(shared: &Shared, idle: &mut Idle, now: Duration) -> Result<()> {
+    if now < idle.expiry_after {
+        return Ok(());
+    }
+    for _ in 0..EXPIRY_COMMITS_MAX {
+        let mut batch = Batch::new();
+        for record in shared.core.table().read().expired().take(EXPIRED_PER_COMMIT) {
+            batch.expire(record)?;
+        }
+        if batch.is_empty() || shared.writes_are_stopped() {
+            break;
+        }
+        let len = batch.encoded_len_max();
+        match shared.core.commit(batch, len) {
+            Ok(_) => {}
+            Err(StorageError::Closed) => break,
+            Err(error) => {
+                idle.expiry_after = now + EXPIRY_PAUSE;
+                let failed = Err(error);
+                shared.note_background(&failed);
+                return failed;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How long nothing expires, more or less; `None`: nothing will.
+fn until_next_deadline(shared: &Shared) -> Option<Duration> {
+    let table = shared.core.table().read();
+    let left_ns = table.next_deadline_ns()?.saturating_sub(table.now_ns());
+    Some(Duration::from_nanos(left_ns).clamp(PERIOD, EXPIRY_LOOK))
 }
 
 /// Does with what was written as the durability demands. `true`: nothing is left to do before the next write.
@@ -167,7 +209,7 @@ fn settle(shared: &Shared, idle: &mut Idle, now: Duration) -> Result<bool> {
         let log = engine.log_mut();
         let sequence = log.last_sequence().0;
         if sequence != idle.sequence || idle.since.is_none() {
-            *idle = Idle { sequence, since: Some(now) };
+            (idle.sequence, idle.since) = (sequence, Some(now));
             return Ok(false);
         }
         if idle.since.is_none_or(|since| now.saturating_sub(since) < IDLE) {
@@ -193,6 +235,13 @@ fn period(durability: Durability) -> Duration {
 
 /// How often a busy log is looked after.
 const PERIOD: Duration = Duration::from_millis(250);
+/// What is deleted at once of what has expired: so many records in a commit, and so many commits.
+const EXPIRED_PER_COMMIT: usize = 256;
+const EXPIRY_COMMITS_MAX: usize = 64;
+/// After what has expired could not be deleted, it is tried again after this time.
+const EXPIRY_PAUSE: Duration = Duration::from_secs(10);
+/// The system's clock may be set, so that the next deadline is looked for at least this often.
+const EXPIRY_LOOK: Duration = Duration::from_mins(1);
 /// After this long without commits the floor is written.
 const IDLE: Duration = Duration::from_secs(1);
 /// The longest that a buffered commit stays in this process.

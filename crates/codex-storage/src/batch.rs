@@ -54,6 +54,8 @@ pub(crate) enum Condition {
 pub struct Batch {
     operations: Vec<Operation>,
     pub(crate) conditions: Vec<Condition>,
+    /// Records that go if they are still there.
+    expired: Vec<Record>,
     len: u64,
     scratch: Vec<u8>,
 }
@@ -67,18 +69,29 @@ impl Batch {
 
     /// Adds: `key` gets the value that `parts` make together. On an error the batch is as before.
     pub fn set(&mut self, key: &[u8], parts: &[&[u8]]) -> Result<()> {
+        self.put(key, parts, None)
+    }
+
+    /// Adds: `key` gets the value that `parts` make together until `deadline_ns`, in nanoseconds since the Unix epoch
+    /// (see [`Database::deadline_in`](crate::Database::deadline_in)); then it is absent. On an error the batch is as
+    /// before.
+    pub fn set_until(&mut self, key: &[u8], parts: &[&[u8]], deadline_ns: u64) -> Result<()> {
+        self.put(key, parts, Some(deadline_ns))
+    }
+
+    fn put(&mut self, key: &[u8], parts: &[&[u8]], deadline_ns: Option<u64>) -> Result<()> {
         let key_len = check_key(key)?;
         let value_len = parts.iter().map(|part| part.len()).sum();
         if value_len > VALUE_LEN_MAX {
             return Err(StorageError::ValueTooLong { len: value_len });
         }
-        self.grow(key.len() + value_len)?;
+        self.grow(key.len() + value_len + deadline_ns.map_or(0, |_| DEADLINE_LEN_MAX))?;
         self.scratch.clear();
         self.scratch.extend_from_slice(key);
         for part in parts {
             self.scratch.extend_from_slice(part);
         }
-        self.operations.push(Operation::Set(Record::new(&self.scratch, key_len)));
+        self.operations.push(Operation::Set(Record::with_deadline(&self.scratch, key_len, deadline_ns)));
         if self.scratch.capacity() > SCRATCH_LEN_KEPT {
             self.scratch = Vec::new();
         }
@@ -98,6 +111,14 @@ impl Batch {
         self.operations.push(Operation::Clear);
     }
 
+    /// Adds: a record goes that has expired, unless its key has been written since. What is added so comes behind all
+    /// other operations, and cannot make the batch fail.
+    pub(crate) fn expire(&mut self, record: &Record) -> Result<()> {
+        self.grow(record.key().len())?;
+        self.expired.push(record.clone());
+        Ok(())
+    }
+
     /// Demands that `key` still has the value that the commit `written_by` gave it, or is absent.
     /// A batch whose demands do not hold when its turn comes is not committed: [`Outcome::Conflict`].
     ///
@@ -115,19 +136,25 @@ impl Batch {
         self.conditions.push(Condition::Range { bounds, since, records });
     }
 
+    /// Whether there is nothing to do.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.operations.is_empty() && self.expired.is_empty()
+    }
+
     /// The operations, in their order.
     #[must_use]
     pub fn operations(&self) -> &[Operation] {
         &self.operations
     }
 
-    pub(crate) fn into_parts(self) -> (Vec<Operation>, Vec<Condition>) {
-        (self.operations, self.conditions)
+    pub(crate) fn into_parts(self) -> (Vec<Operation>, Vec<Condition>, Vec<Record>) {
+        (self.operations, self.conditions, self.expired)
     }
 
     /// Bytes of keys and values, and an upper bound of what encoding adds to each operation.
     pub(crate) fn encoded_len_max(&self) -> u64 {
-        self.len + ENCODING_OVERHEAD_MAX * (self.operations.len() as u64 + 1)
+        let count = self.operations.len() + self.expired.len();
+        self.len + ENCODING_OVERHEAD_MAX * (count as u64 + 1)
     }
 
     fn grow(&mut self, bytes: usize) -> Result<()> {
@@ -156,5 +183,7 @@ pub(crate) fn check_key(key: &[u8]) -> Result<u16> {
 
 /// A variant (1), a key length (3) and a record length (9), as bincode's varints.
 const ENCODING_OVERHEAD_MAX: u64 = 13;
+/// A deadline, as bincode's varint.
+const DEADLINE_LEN_MAX: usize = 9;
 /// A larger scratch buffer is given back after use.
 const SCRATCH_LEN_KEPT: usize = 1 << 20;

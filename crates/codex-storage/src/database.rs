@@ -189,20 +189,27 @@ impl Database {
     #[must_use]
     pub fn get(&self, key: &[u8]) -> Option<(Record, SequenceNumber)> {
         let table = self.shared.core.table().read();
-        table.get(key, table.published()).map(|record| (record.clone(), record.written_by()))
+        table.live(key).map(|record| (record.clone(), record.written_by()))
     }
 
     /// Whether a key has a record.
     #[must_use]
     pub fn has(&self, key: &[u8]) -> bool {
-        let table = self.shared.core.table().read();
-        table.get(key, table.published()).is_some()
+        self.shared.core.table().read().live(key).is_some()
     }
 
     /// How many records are live.
     #[must_use]
     pub fn record_count(&self) -> u64 {
-        self.shared.core.table().read().totals().records
+        self.shared.core.table().read().shown().totals.records
+    }
+
+    /// The deadline of a record that is to live for `ttl` from now on, for [`Batch::set_until`]. An error if that is not
+    /// at all, or beyond what can be recorded (the year 2554).
+    pub fn deadline_in(&self, ttl: Duration) -> Result<u64> {
+        let now_ns = self.shared.core.table().read().now_ns();
+        let ttl_ns = u64::try_from(ttl.as_nanos()).ok().filter(|ttl_ns| *ttl_ns > 0);
+        ttl_ns.and_then(|ttl_ns| now_ns.checked_add(ttl_ns)).ok_or(StorageError::TtlOutOfBounds { ttl })
     }
 
     /// The state as it is now.
@@ -506,7 +513,7 @@ impl Shared {
         let planned = self.core.with_engine(|engine| {
             // What readers see is what the log holds: nobody applies a group without the I/O lock.
             engine.log_mut().write_out()?;
-            plan(&mut **engine, View::open(self.core.table()))
+            plan(&mut **engine, View::whole(self.core.table()))
         })?;
         planned.run(host)
     }

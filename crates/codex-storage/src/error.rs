@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use codex_crypto::{KeyError, OpenError, SealError};
 
@@ -31,6 +32,12 @@ pub enum StorageError {
     ValueTooLong {
         /// Its length, in bytes.
         len: usize,
+    },
+    /// A record is to live not at all, or longer than can be recorded.
+    #[error("a record can live for a nanosecond or longer, up to the year 2554, but not for {ttl:?}")]
+    TtlOutOfBounds {
+        /// How long it was to live.
+        ttl: Duration,
     },
     /// A batch is longer than [`crate::BATCH_LEN_MAX`].
     #[error("the batch is longer than {max} bytes; commit it in parts", max = crate::BATCH_LEN_MAX)]

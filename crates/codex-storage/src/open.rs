@@ -209,7 +209,7 @@ impl OpenOptions {
         if let Some(head) = self.expect_head {
             compare_log(log, &recovered.end, &leaves, head)?;
         }
-        let table = table.finish(recovered.end.sequence)?;
+        let table = table.finish(recovered.end.sequence, Some(self.clock.clone()))?;
         recovery.frames_read = recovered.frames;
         if let Behind::Torn(to) = recovered.behind {
             recovery.torn_bytes = to - recovered.end.offset;

@@ -1,4 +1,6 @@
 //! A key with its value, in one shared allocation.
+//!
+//! A record that expires has its deadline behind the value, so that the others need no room for one.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -21,26 +23,45 @@ struct Head {
     /// Of the key; computed where the record is made, which is outside every lock.
     hash: u32,
     key_len: u16,
-    /// There is no value: the record says that its key is gone.
-    deleted: bool,
+    kind: RecordKind,
 }
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RecordKind {
+    Lasting,
+    /// The last [`DEADLINE_LEN`] bytes are the deadline.
+    Expiring,
+    /// There is no value: the record says that its key is gone.
+    Tombstone,
+}
+
+const DEADLINE_LEN: usize = size_of::<u64>();
 
 impl Record {
     /// A record from its stored form: `key_len` bytes of key, then the value.
     pub(crate) fn new(bytes: &[u8], key_len: u16) -> Self {
         debug_assert!(usize::from(key_len) <= bytes.len());
-        Self::with(bytes, key_len, false, SequenceNumber::default())
+        Self::with(bytes, key_len, RecordKind::Lasting, SequenceNumber::default())
+    }
+
+    /// As [`Record::new`], with the time from which on the record is no longer there, if there is one.
+    pub(crate) fn with_deadline(bytes: &[u8], key_len: u16, deadline_ns: Option<u64>) -> Self {
+        let Some(deadline_ns) = deadline_ns else { return Self::new(bytes, key_len) };
+        let mut joined = Vec::with_capacity(bytes.len() + DEADLINE_LEN);
+        joined.extend_from_slice(bytes);
+        joined.extend_from_slice(&deadline_ns.to_le_bytes());
+        Self::with(&joined, key_len, RecordKind::Expiring, SequenceNumber::default())
     }
 
     /// What is known of a key that is deleted.
     pub(crate) fn tombstone(key: &[u8]) -> Self {
         let key_len = u16::try_from(key.len()).expect("a batch checks its keys");
-        Self::with(key, key_len, true, SequenceNumber::default())
+        Self::with(key, key_len, RecordKind::Tombstone, SequenceNumber::default())
     }
 
-    fn with(bytes: &[u8], key_len: u16, deleted: bool, written_by: SequenceNumber) -> Self {
+    fn with(bytes: &[u8], key_len: u16, kind: RecordKind, written_by: SequenceNumber) -> Self {
         let hash = hash_of(&bytes[..usize::from(key_len)]);
-        let head = Head { written_by: AtomicU64::new(written_by.0), hash, key_len, deleted };
+        let head = Head { written_by: AtomicU64::new(written_by.0), hash, key_len, kind };
         Self(ThinArc::from_header_and_slice(head, bytes))
     }
 
@@ -49,7 +70,7 @@ impl Record {
         let head = self.head();
         match head.written_by.compare_exchange(0, by.0, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => self,
-            Err(_) => Self::with(self.bytes(), head.key_len, head.deleted, by),
+            Err(_) => Self::with(&self.0.slice, head.key_len, head.kind, by),
         }
     }
 
@@ -66,7 +87,22 @@ impl Record {
 
     /// Whether the record only says that its key is gone.
     pub(crate) fn is_deleted(&self) -> bool {
-        self.head().deleted
+        self.head().kind == RecordKind::Tombstone
+    }
+
+    /// When the record expires, in nanoseconds since the Unix epoch: from then on it is not there. `None`: never.
+    #[must_use]
+    pub fn deadline_ns(&self) -> Option<u64> {
+        if self.head().kind != RecordKind::Expiring {
+            return None;
+        }
+        let (_, deadline) = self.0.slice.split_last_chunk().expect("it was made with a deadline");
+        Some(u64::from_le_bytes(*deadline))
+    }
+
+    /// Whether the record is no longer there at a time.
+    pub(crate) fn is_expired(&self, now_ns: u64) -> bool {
+        self.deadline_ns().is_some_and(|deadline_ns| deadline_ns <= now_ns)
     }
 
     fn head(&self) -> &Head {
@@ -76,7 +112,7 @@ impl Record {
     /// The key.
     #[must_use]
     pub fn key(&self) -> &[u8] {
-        &self.bytes()[..usize::from(self.key_len())]
+        &self.0.slice[..usize::from(self.key_len())]
     }
 
     /// The value.
@@ -88,7 +124,11 @@ impl Record {
     /// Key and value, one behind the other.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
-        &self.0.slice
+        let bytes = &self.0.slice;
+        match self.head().kind {
+            RecordKind::Lasting | RecordKind::Tombstone => bytes,
+            RecordKind::Expiring => &bytes[..bytes.len() - DEADLINE_LEN],
+        }
     }
 
     /// Length of the key, in bytes: where the value begins in [`Record::bytes`].
@@ -101,8 +141,8 @@ impl Record {
 impl PartialEq for Record {
     fn eq(&self, other: &Self) -> bool {
         self.key_len() == other.key_len()
-            && self.is_deleted() == other.is_deleted()
-            && self.bytes() == other.bytes()
+            && self.head().kind == other.head().kind
+            && self.0.slice == other.0.slice
     }
 }
 

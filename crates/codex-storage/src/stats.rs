@@ -73,21 +73,21 @@ impl LogStatus {
 }
 
 pub(crate) fn stats(shared: &Shared, log: LogStatus) -> Stats {
-    let (sequence, live, ViewTotals { views, oldest, superseded }) = {
+    let (shown, held, ViewTotals { views, oldest, superseded }) = {
         let table = shared.core.table().read();
-        (table.published(), table.totals(), table.view_totals())
+        (table.shown(), table.totals(), table.view_totals())
     };
     Stats {
         mode: shared.mode,
         encrypted: shared.encrypted,
-        sequence: sequence.0,
-        records: live.records,
-        live_bytes: live.bytes,
-        memory_bytes: live.bytes + live.records * Stats::RECORD_MEMORY_OVERHEAD,
+        sequence: shown.at.0,
+        records: shown.totals.records,
+        live_bytes: shown.totals.bytes,
+        memory_bytes: held.bytes + held.records * Stats::RECORD_MEMORY_OVERHEAD,
         log_bytes: log.log_bytes,
         file_bytes: log.file_bytes,
         rewritten_bytes: match shared.mode {
-            Mode::Snapshot => crate::snapshot::rewritten_len(live),
+            Mode::Snapshot => crate::snapshot::rewritten_len(held),
             Mode::Ledger => log.log_bytes,
         },
         commits: log.counters.commits,

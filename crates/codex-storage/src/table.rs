@@ -5,8 +5,11 @@
 //! is skipped, and what it superseded is still there. A superseded version is kept only while a reader lives
 //! that sees it.
 //!
+//! A record that expires is gone for readers once its deadline has passed, whether or not it is deleted yet.
+//!
 //! `clear` costs nothing: the whole generation is set aside for the views that still need it.
 
+mod expiring;
 mod generation;
 mod group;
 mod hashed;
@@ -18,6 +21,7 @@ use std::fmt;
 use std::mem;
 use std::ops::Bound;
 
+use self::expiring::{Expiring, Places};
 use self::generation::Generation;
 pub use self::group::Group;
 pub(crate) use self::loading::TableLoader;
@@ -53,6 +57,7 @@ pub enum Outcome {
 pub struct Garbage {
     records: Vec<Record>,
     generations: Vec<Generation>,
+    expiring: Places,
 }
 
 impl fmt::Debug for Garbage {
@@ -80,6 +85,20 @@ impl Totals {
         self.records -= 1;
         self.bytes -= record.bytes().len() as u64;
     }
+
+    fn without(self, part: Self) -> Self {
+        Self { records: self.records - part.records, bytes: self.bytes - part.bytes }
+    }
+}
+
+/// What a reader that comes now is shown of the published state.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shown {
+    pub(crate) at: SequenceNumber,
+    /// Records whose deadline has passed by then are not there; zero: nothing has expired. In nanoseconds since the Unix
+    /// epoch.
+    pub(crate) now_ns: u64,
+    pub(crate) totals: Totals,
 }
 
 /// The open views, and what they hold.
@@ -102,6 +121,9 @@ pub struct RecordTable {
     published: SequenceNumber,
     totals: Totals,
     applied: Totals,
+    expiring: Expiring,
+    /// What readers are shown while a group is half applied: time stands still, because `expiring` is ahead of them.
+    half_applied: Option<Shown>,
     /// How many views show which state. Its lock is taken with the table's lock held, never the other way.
     views: Mutex<BTreeMap<SequenceNumber, u64>>,
     watchers: Arc<Watchers>,
@@ -128,7 +150,7 @@ impl RecordTable {
         &self.watchers
     }
 
-    /// What is live as of [`RecordTable::published`].
+    /// What is live as of [`RecordTable::published`], with what has expired and is not deleted yet.
     #[must_use]
     pub fn totals(&self) -> Totals {
         self.totals
@@ -138,6 +160,46 @@ impl RecordTable {
     #[must_use]
     pub fn get(&self, key: &[u8], at: SequenceNumber) -> Option<&Record> {
         self.generation(at).get(key, at)
+    }
+
+    /// The record of a key as a reader sees it now.
+    #[must_use]
+    pub fn live(&self, key: &[u8]) -> Option<&Record> {
+        let record = self.get(key, self.published)?;
+        // Most records have no deadline, and nothing else is asked then.
+        let expired = record.deadline_ns().is_some_and(|deadline_ns| match self.half_applied {
+            None => self.expiring.has_passed(deadline_ns),
+            Some(shown) => deadline_ns <= shown.now_ns,
+        });
+        (!expired).then_some(record)
+    }
+
+    /// What a reader that comes now is shown. Called with the table's lock held.
+    pub(crate) fn shown(&self) -> Shown {
+        self.half_applied.unwrap_or_else(|| {
+            let (now_ns, due) = self.expiring.due();
+            Shown { at: self.published, now_ns, totals: self.totals.without(due) }
+        })
+    }
+
+    /// The published state with what has expired and is not deleted yet.
+    pub(crate) fn whole(&self) -> Shown {
+        Shown { at: self.published, now_ns: 0, totals: self.totals }
+    }
+
+    /// The time that deadlines are measured by, in nanoseconds since the Unix epoch: the clock's, unless it was set back.
+    pub(crate) fn now_ns(&self) -> u64 {
+        self.expiring.now_ns()
+    }
+
+    /// Records that have expired and are not deleted yet, those first whose time came first.
+    pub(crate) fn expired(&self) -> impl Iterator<Item = &Record> {
+        self.expiring.due_records()
+    }
+
+    /// When the next record expires, or did, in nanoseconds since the Unix epoch.
+    pub(crate) fn next_deadline_ns(&self) -> Option<u64> {
+        self.expiring.next_deadline_ns()
     }
 
     /// The first records of a range in the direction asked for, each the newest of its key: one that is newer than `at`
@@ -157,9 +219,8 @@ impl RecordTable {
 
     /// Registers a view of the published state. Called with the table's lock held, so that no commit is
     /// published between the reading of the number and its registration.
-    pub(crate) fn open_view(&self) -> (SequenceNumber, Totals) {
+    pub(crate) fn open_view(&self) {
         *self.views.lock().entry(self.published).or_default() += 1;
-        (self.published, self.totals)
     }
 
     /// Removes a view. Returns whether there may be something to reclaim.
@@ -210,6 +271,7 @@ impl RecordTable {
         range: (Bound<&[u8]>, Bound<&[u8]>),
         since: SequenceNumber,
         records: usize,
+        now_ns: u64,
     ) -> bool {
         if self.published == since || !is_valid(range) {
             return true;
@@ -221,7 +283,7 @@ impl RecordTable {
                     return false;
                 }
                 looked += 1;
-                found += usize::from(!record.is_deleted());
+                found += usize::from(!record.is_deleted() && !record.is_expired(now_ns));
                 if found > records || record.written_by() > since {
                     return false;
                 }
@@ -250,14 +312,21 @@ impl RecordTable {
                 garbage.generations.push(cleared);
             }
             self.applied = Totals::default();
+            // A group that clears more than once has left little between.
+            garbage.expiring.append(&mut self.expiring.clear());
             return;
         };
         let version = version.clone().written(sequence);
         if !version.is_deleted() {
             self.applied.add(&version);
         }
+        let expiring = version.deadline_ns().map(|_| version.clone());
         if let Some(old) = self.current.put(version, latest_reader, &mut garbage.records) {
             self.applied.subtract(&old);
+            self.expiring.take(&old);
+        }
+        if let Some(version) = expiring {
+            self.expiring.put(&version);
         }
     }
 }
@@ -282,6 +351,9 @@ impl Table for RecordTable {
     }
 
     fn apply(&mut self, group: &mut Group, garbage: &mut Garbage) -> bool {
+        if self.half_applied.is_none() && group.operation_count() > SLICE_LEN {
+            self.half_applied = Some(self.shown());
+        }
         // A group of one slice is published before the lock is given back: nobody reads the state before
         // it any more, but views.
         let latest_reader = if group.operation_count() <= SLICE_LEN {
@@ -297,6 +369,7 @@ impl Table for RecordTable {
         if done {
             self.published = group.last();
             self.totals = self.applied;
+            self.half_applied = None;
         }
         let more = self.reclaim(garbage);
         if !done {

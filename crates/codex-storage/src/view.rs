@@ -10,7 +10,7 @@ use std::ops::Bound;
 use crate::format::SequenceNumber;
 use crate::record::Record;
 use crate::sync::{Arc, RwLock};
-use crate::table::{Direction, Garbage, Page, RecordTable, Totals};
+use crate::table::{Direction, Garbage, Page, RecordTable, Shown, Totals};
 
 /// Lower and upper bound of a range of keys.
 pub type Bounds = (Bound<Vec<u8>>, Bound<Vec<u8>>);
@@ -23,39 +23,52 @@ pub struct View {
 
 struct Registration {
     table: Arc<RwLock<RecordTable>>,
-    at: SequenceNumber,
-    totals: Totals,
+    shown: Shown,
 }
 
 impl View {
-    /// A view of what is published now.
+    /// A view of what is published now. What has not expired now does not expire in it.
     pub(crate) fn open(table: &Arc<RwLock<RecordTable>>) -> Self {
-        let (at, totals) = table.read().open_view();
-        Self { registration: Arc::new(Registration { table: table.clone(), at, totals }) }
+        Self::of(table, RecordTable::shown)
+    }
+
+    /// As [`View::open`], with what has expired and is not deleted yet: the state that the log holds.
+    pub(crate) fn whole(table: &Arc<RwLock<RecordTable>>) -> Self {
+        Self::of(table, RecordTable::whole)
+    }
+
+    fn of(table: &Arc<RwLock<RecordTable>>, shown: impl FnOnce(&RecordTable) -> Shown) -> Self {
+        let locked = table.read();
+        let shown = shown(&locked);
+        locked.open_view();
+        drop(locked);
+        Self { registration: Arc::new(Registration { table: table.clone(), shown }) }
     }
 
     /// The last commit that the view shows.
     #[must_use]
     pub fn sequence(&self) -> SequenceNumber {
-        self.registration.at
+        self.registration.shown.at
     }
 
     /// Records, and bytes of their keys and values.
     #[must_use]
     pub fn totals(&self) -> Totals {
-        self.registration.totals
+        self.registration.shown.totals
     }
 
     /// The record of a key.
     #[must_use]
     pub fn get(&self, key: &[u8]) -> Option<Record> {
-        self.registration.table.read().get(key, self.registration.at).cloned()
+        let Registration { table, shown } = &*self.registration;
+        table.read().get(key, shown.at).filter(|record| !record.is_expired(shown.now_ns)).cloned()
     }
 
     /// Whether a key has a record.
     #[must_use]
     pub fn has(&self, key: &[u8]) -> bool {
-        self.registration.table.read().get(key, self.registration.at).is_some()
+        let Registration { table, shown } = &*self.registration;
+        table.read().get(key, shown.at).is_some_and(|record| !record.is_expired(shown.now_ns))
     }
 
     /// The records of a range, in key order from both ends.
@@ -84,22 +97,23 @@ impl View {
 
     /// The record that the view has of a key, whose newest version was found.
     fn version<'a>(&self, newest: &'a Record) -> Option<Cow<'a, Record>> {
-        if newest.written_by() > self.registration.at {
+        let shown = &self.registration.shown;
+        if newest.written_by() > shown.at {
             return self.get(newest.key()).map(Cow::Owned);
         }
-        (!newest.is_deleted()).then_some(Cow::Borrowed(newest))
+        (!newest.is_deleted() && !newest.is_expired(shown.now_ns)).then_some(Cow::Borrowed(newest))
     }
 }
 
 impl fmt::Debug for View {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("View").field("sequence", &self.registration.at).finish_non_exhaustive()
+        f.debug_struct("View").field("sequence", &self.sequence()).finish_non_exhaustive()
     }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        let mut more = self.table.read().close_view(self.at);
+        let mut more = self.table.read().close_view(self.shown.at);
         while more {
             let mut garbage = Garbage::default();
             more = self.table.write().reclaim(&mut garbage);
@@ -123,8 +137,8 @@ impl Range {
     fn turn(&mut self, direction: Direction) -> bool {
         let Some((lower, upper)) = self.rest.take() else { return false };
         let bounds = (lower.as_ref().map(Vec::as_slice), upper.as_ref().map(Vec::as_slice));
-        let Registration { table, at, .. } = &*self.view.registration;
-        let Some(page) = table.read().page(*at, bounds, direction) else { return false };
+        let Registration { table, shown } = &*self.view.registration;
+        let Some(page) = table.read().page(shown.at, bounds, direction) else { return false };
         let beyond = |key: Option<&[u8]>| Bound::Excluded(key.expect("a page is not empty").to_vec());
         // A page that stops within its leaf has come to the bound.
         match direction {

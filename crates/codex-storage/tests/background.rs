@@ -11,7 +11,10 @@ use std::time::Duration;
 use codex_storage::clock::Clock;
 use codex_storage::sync::Arc;
 use codex_storage::vfs::sim::{DiskError, Fault, Operation, SimVfs};
-use codex_storage::{Batch, Database, Durability, Mode, OpenOptions, Result, StorageError, recorded_floor};
+use codex_storage::watch::Announcement;
+use codex_storage::{
+    Batch, Database, Durability, Mode, OpenOptions, Operation as Change, Result, StorageError, recorded_floor,
+};
 
 const PATH: &str = "/app.db";
 const INTERVAL: Durability = Durability::Interval(Duration::from_millis(4));
@@ -149,5 +152,30 @@ fn after_a_second_without_commits_the_floor_says_so_and_a_reopening_writes_nothi
             assert_eq!(written, 0, "{mode}, {durability:?}: {:#?}", disk.log());
             assert!(database.has(b"k"));
         }
+    }
+}
+
+#[test]
+fn what_has_expired_is_deleted_by_itself_while_nobody_writes() {
+    for mode in MODES {
+        let disk = SimVfs::new(1);
+        let clock = Arc::new(Hand::default());
+        let database = open_with(&disk, mode, Durability::Sync, clock.clone()).expect("a new database");
+        let mut watch = database.watch(b"");
+        let mut batch = Batch::new();
+        batch.set_until(b"k", &[b"1"], 1_000).expect("within bounds");
+        database.commit(batch).expect("the disk is whole");
+        // The thread has nothing left to do before that time.
+        until("the thread rests", || {
+            clock.0.fetch_add(2, Ordering::AcqRel);
+            recorded_floor(&disk, Path::new(PATH)).expect("the disk is whole") == Some(database.head())
+        });
+        assert_eq!(database.stats().sequence, 1);
+        clock.0.store(1_000_000, Ordering::Release);
+        until("it is deleted", || database.stats().sequence == 2);
+        let Some(Announcement::Commit(_, set)) = watch.take() else { panic!("it was set") };
+        assert!(matches!(&set[..], [Change::Set(_)]), "{set:?}");
+        let Some(Announcement::Commit(_, deleted)) = watch.take() else { panic!("it was deleted") };
+        assert!(matches!(&deleted[..], [Change::Delete(record)] if record.key() == b"k"), "{deleted:?}");
     }
 }

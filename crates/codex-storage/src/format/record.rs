@@ -9,6 +9,8 @@ use bincode::config::{Configuration, standard};
 use bincode::{BorrowDecode, Encode};
 
 use crate::batch::Operation;
+use crate::format::SequenceNumber;
+use crate::record::Record;
 use crate::{KEY_LEN_MAX, VALUE_LEN_MAX};
 
 const ENCODING: Configuration = standard();
@@ -30,6 +32,46 @@ pub enum RecordBytes<'a> {
     },
     /// Everything goes.
     Clear,
+    /// A key gets a value until a time comes.
+    SetExpiring {
+        /// As in `Set`.
+        key_len: u16,
+        /// As in `Set`.
+        record: &'a [u8],
+        /// In nanoseconds since the Unix epoch: from then on the key is absent.
+        deadline_ns: u64,
+    },
+}
+
+impl<'a> RecordBytes<'a> {
+    /// The key that is changed; `None`: all of them.
+    pub(crate) fn key(self) -> Option<&'a [u8]> {
+        match self {
+            Self::Set { key_len, record } | Self::SetExpiring { key_len, record, .. } => {
+                Some(&record[..usize::from(key_len)])
+            }
+            Self::Delete { key } => Some(key),
+            Self::Clear => None,
+        }
+    }
+
+    /// Whether a key gets a value, as is all that state holds.
+    pub(crate) fn is_set(self) -> bool {
+        matches!(self, Self::Set { .. } | Self::SetExpiring { .. })
+    }
+
+    /// The operation, of a commit with this sequence number.
+    pub(crate) fn operation(self, by: SequenceNumber) -> Operation {
+        let set = |record: Record| Operation::Set(record.written(by));
+        match self {
+            Self::Set { key_len, record } => set(Record::new(record, key_len)),
+            Self::SetExpiring { key_len, record, deadline_ns } => {
+                set(Record::with_deadline(record, key_len, Some(deadline_ns)))
+            }
+            Self::Delete { key } => Operation::Delete(Record::tombstone(key)),
+            Self::Clear => Operation::Clear,
+        }
+    }
 }
 
 /// A payload authenticates and is malformed.
@@ -44,7 +86,13 @@ pub fn write_commit<'a>(
     write(&(operations.len() as u64), target)?;
     for operation in operations {
         let record = match operation {
-            Operation::Set(record) => RecordBytes::Set { key_len: record.key_len(), record: record.bytes() },
+            Operation::Set(record) => {
+                let (key_len, bytes) = (record.key_len(), record.bytes());
+                match record.deadline_ns() {
+                    None => RecordBytes::Set { key_len, record: bytes },
+                    Some(deadline_ns) => RecordBytes::SetExpiring { key_len, record: bytes, deadline_ns },
+                }
+            }
             Operation::Delete(record) => RecordBytes::Delete { key: record.key() },
             Operation::Clear => RecordBytes::Clear,
         };
@@ -83,7 +131,7 @@ fn read<'a, T: BorrowDecode<'a, ()>>(bytes: &'a [u8]) -> Result<(T, &'a [u8]), M
 
 fn check(record: RecordBytes<'_>) -> Result<(), Malformed> {
     let possible = match record {
-        RecordBytes::Set { key_len, record } => {
+        RecordBytes::Set { key_len, record } | RecordBytes::SetExpiring { key_len, record, .. } => {
             let key_len = usize::from(key_len);
             key_len > 0 && key_len <= record.len() && record.len() - key_len <= VALUE_LEN_MAX
         }
@@ -123,6 +171,24 @@ mod tests {
     }
 
     #[test]
+    fn a_set_that_expires_has_the_bytes_that_the_format_document_gives() {
+        let mut batch = Batch::new();
+        batch.set_until(b"ab", &[b"xyz"], 1_800_000_000_000_000_000).unwrap();
+        let bytes = encoded(&batch);
+        assert_eq!(bytes, b"\x01\x03\x02\x05abxyz\xfd\x00\x00\xb4\x93\x76\xe2\xfa\x18");
+        let mut seen = Vec::new();
+        let rest = read_commit(&bytes, |record| {
+            seen.push(record.operation(SequenceNumber(7)));
+            Ok(())
+        });
+        assert_eq!(rest, Ok(&b""[..]));
+        let [Operation::Set(record)] = &seen[..] else { panic!("{seen:?}") };
+        assert_eq!((record.key(), record.value(), record.bytes()), (&b"ab"[..], &b"xyz"[..], &b"abxyz"[..]));
+        assert_eq!(record.deadline_ns(), Some(1_800_000_000_000_000_000));
+        assert_eq!(record.written_by(), SequenceNumber(7));
+    }
+
+    #[test]
     fn reading_gives_back_what_was_written_and_stops_behind_it() {
         let mut batch = Batch::new();
         batch.set(b"key", &[&[7; 300]]).unwrap();
@@ -145,7 +211,9 @@ mod tests {
             &b"\x01\x00\x00\x01a"[..],                           // set with an empty key
             b"\x01\x00\x03\x02ab",                               // key longer than the record
             b"\x01\x01\x00",                                     // delete of an empty key
-            b"\x01\x03",                                         // no such operation
+            b"\x01\x03\x00\x01a\x07",                            // set with an empty key, expiring
+            b"\x01\x03\x01\x01a",                                // a deadline is missing
+            b"\x01\x04",                                         // no such operation
             b"\x02\x02",                                         // one operation is missing
             b"\x01\x00\x01\xfd\xff\xff\xff\xff\xff\xff\xff\xff", // a length of 2^64 - 1
             b"",

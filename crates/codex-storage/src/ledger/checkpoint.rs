@@ -7,13 +7,14 @@ use std::path::Path;
 
 use codex_crypto::{Digest, Frontier, merkle};
 
+use crate::batch::Operation;
 use crate::engine::{Maintenance, MaintenanceHost};
 use crate::error::{Damage, Result, StorageError};
 use crate::files::Files;
 use crate::format::SequenceNumber;
 use crate::format::frame::Kind;
 use crate::format::header::Header;
-use crate::format::record::{self, RecordBytes};
+use crate::format::record;
 use crate::log::leaves::{LeafIndex, ProvenLog};
 use crate::log::reader::FrameReader;
 use crate::log::scan::LogFile;
@@ -151,12 +152,12 @@ pub(crate) fn read(file: &dyn File, path: &Path, seals: &Seals) -> Result<Option
                 None => return Ok(None),
             }
         } else {
-            let rest = record::read_commit(&group, |record| match record {
-                RecordBytes::Set { key_len, record } => {
-                    records.push(Record::new(record, key_len).written(sequence));
+            let rest = record::read_commit(&group, |record| match record.operation(sequence) {
+                Operation::Set(record) => {
+                    records.push(record);
                     Ok(())
                 }
-                _ => Err(record::Malformed),
+                Operation::Delete(_) | Operation::Clear => Err(record::Malformed),
             });
             if !matches!(rest, Ok([])) {
                 return Ok(None);

@@ -10,9 +10,7 @@ use crate::batch::Operation;
 use crate::database::Shared;
 use crate::error::Result;
 use crate::format::SequenceNumber;
-use crate::format::record::RecordBytes;
 use crate::log::scan::Found;
-use crate::record::Record;
 
 /// A commit as it stands in the log.
 #[derive(Clone, Debug)]
@@ -100,13 +98,7 @@ impl fmt::Debug for LoggedCommits {
 
 /// Adds an operation to the last commit, or begins the next.
 fn add(commits: &mut VecDeque<LoggedCommit>, found: Found<'_>) {
-    let operation = match found.record {
-        RecordBytes::Set { key_len, record } => {
-            Operation::Set(Record::new(record, key_len).written(found.sequence))
-        }
-        RecordBytes::Delete { key } => Operation::Delete(Record::tombstone(key)),
-        RecordBytes::Clear => Operation::Clear,
-    };
+    let operation = found.record.operation(found.sequence);
     match commits.back_mut() {
         Some(commit) if commit.sequence == found.sequence => commit.operations.push(operation),
         _ => {

@@ -10,11 +10,10 @@ use std::fmt;
 use std::iter::FusedIterator;
 
 use super::past::{PastLog, Place};
-use crate::batch::check_key;
+use crate::batch::{Operation, check_key};
 use crate::database::Shared;
 use crate::error::Result;
 use crate::format::SequenceNumber;
-use crate::format::record::RecordBytes;
 use crate::log::scan::Found;
 use crate::record::{Record, hash_of};
 
@@ -46,12 +45,9 @@ impl KeyIndex {
         let mut hashes = Vec::new();
         while self.end(log).sequence < sequence {
             let mut clears = false;
-            let to = log.step(self.end(log), log.end(), SEGMENT_LEN, |found| match found.record {
-                RecordBytes::Set { key_len, record } => {
-                    hashes.push(hash_of(&record[..usize::from(key_len)]));
-                }
-                RecordBytes::Delete { key } => hashes.push(hash_of(key)),
-                RecordBytes::Clear => clears = true,
+            let to = log.step(self.end(log), log.end(), SEGMENT_LEN, |found| match found.record.key() {
+                Some(key) => hashes.push(hash_of(key)),
+                None => clears = true,
             })?;
             self.hashes.append(&mut hashes);
             self.segments.push(Segment { to, hash_count: self.hashes.len(), clears });
@@ -163,13 +159,13 @@ impl History {
         let mut place = from;
         while place.offset < to.offset {
             place = self.log.step(place, to, to.offset - place.offset, |found| {
-                let change = match found.record {
-                    RecordBytes::Set { key_len, record } if record[..usize::from(key_len)] == *self.key => {
-                        Change::Set(Record::new(record, key_len).written(found.sequence))
-                    }
-                    RecordBytes::Delete { key } if *key == *self.key => Change::Deleted,
-                    RecordBytes::Clear => Change::Cleared,
-                    _ => return,
+                if found.record.key().is_some_and(|key| *key != *self.key) {
+                    return;
+                }
+                let change = match found.record.operation(found.sequence) {
+                    Operation::Set(record) => Change::Set(record),
+                    Operation::Delete(_) => Change::Deleted,
+                    Operation::Clear => Change::Cleared,
                 };
                 let Found { sequence, time_ns, .. } = found;
                 let version = Version { sequence, time_ns, change };

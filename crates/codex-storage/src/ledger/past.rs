@@ -144,7 +144,8 @@ impl PastLog {
     }
 }
 
-/// The state at a point of the past, in a table of its own.
+/// The state at a point of the past, in a table of its own, as the log has it: what had expired is there until the commit
+/// that deleted it.
 pub(crate) fn view_at(shared: &Shared, point: Point) -> Result<View> {
     let past = PastLog::of(shared)?;
     let (start, end) = (past.start(), past.end());
@@ -153,7 +154,7 @@ pub(crate) fn view_at(shared: &Shared, point: Point) -> Result<View> {
             let (first, last) = (start.sequence.0 + 1, end.sequence.0);
             return Err(StorageError::NoSuchCommit { sequence, first, last });
         }
-        let now = View::open(shared.core.table());
+        let now = View::whole(shared.core.table());
         if now.sequence().0 == sequence {
             return Ok(now);
         }
@@ -177,7 +178,7 @@ pub(crate) fn view_at(shared: &Shared, point: Point) -> Result<View> {
             }
         })?;
     }
-    Ok(View::open(&Arc::new(RwLock::new(table.finish(reached)?))))
+    Ok(View::whole(&Arc::new(RwLock::new(table.finish(reached, None)?))))
 }
 
 /// How much of a log is read at a time where all of it is wanted, in bytes: any single frame, and some more.

@@ -158,7 +158,7 @@ pub(crate) fn read_group(
     for index in 0..first.commit_count.max(1) {
         sequence = first.first_sequence.plus(u64::from(index));
         payload = record::read_commit(payload, |record| {
-            if kind == Kind::Base && !matches!(record, RecordBytes::Set { .. }) {
+            if kind == Kind::Base && !record.is_set() {
                 return Err(record::Malformed);
             }
             visit(Found { sequence, time_ns: first.time_ns, record });

@@ -264,7 +264,7 @@ pub(crate) fn write_state(
 }
 
 /// Bounds what the encoding adds to a record, in bytes.
-const RECORD_OVERHEAD_MAX: usize = 16;
+const RECORD_OVERHEAD_MAX: usize = 22;
 /// With so little left to copy the I/O lock may be taken for it, in bytes.
 const CATCH_UP_LEN: u64 = 256 << 10;
 /// Writers that are faster than the copy are caught up with under the I/O lock in the end.

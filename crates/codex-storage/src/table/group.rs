@@ -48,8 +48,10 @@ impl Group {
 
     /// Decides a batch against the table and the commits before it, and adds it if it changes something.
     pub(super) fn admit(&mut self, batch: Batch, table: &RecordTable) -> Outcome {
-        let (mut operations, conditions) = batch.into_parts();
-        let looks = !conditions.is_empty() || operations.iter().any(|op| !matches!(op, Operation::Set(_)));
+        let (mut operations, conditions, expired) = batch.into_parts();
+        let looks = !conditions.is_empty()
+            || !expired.is_empty()
+            || operations.iter().any(|op| !matches!(op, Operation::Set(_)));
         let mut removed = 0;
         if looks && self.overlay.is_none() {
             let mut overlay = Overlay::new(table);
@@ -77,6 +79,14 @@ impl Group {
                 }
                 changes
             });
+            for record in expired {
+                if overlay.newest(record.key(), table).is_some_and(|newest| newest.by == record.written_by())
+                {
+                    let operation = Operation::Delete(Record::tombstone(record.key()));
+                    overlay.record(&operation, sequence, table);
+                    operations.push(operation);
+                }
+            }
         }
         if !operations.is_empty() {
             self.watchers.get_or_insert_with(|| table.watchers().clone());
@@ -131,21 +141,32 @@ struct Overlay {
     cleared: bool,
     /// Live records, those of the table among them.
     records: u64,
-    /// The commit that wrote a key's value; `None`: the key is deleted.
-    keys: HashMap<KeyOf, Option<SequenceNumber>>,
+    /// `None`: the key is deleted.
+    keys: HashMap<KeyOf, Option<Written>>,
+    /// What has expired by then is absent, for the whole group. In nanoseconds since the Unix epoch.
+    now_ns: u64,
+}
+
+/// What a commit made of a key.
+#[derive(Clone, Copy)]
+struct Written {
+    by: SequenceNumber,
+    deadline_ns: Option<u64>,
 }
 
 impl Overlay {
     fn new(table: &RecordTable) -> Self {
-        Self { cleared: false, records: table.applied.records, keys: HashMap::new() }
+        let (records, now_ns) = (table.applied.records, table.now_ns());
+        Self { cleared: false, records, keys: HashMap::new(), now_ns }
     }
 
     /// Takes note of an operation that changes something.
     fn record(&mut self, operation: &Operation, sequence: SequenceNumber, table: &RecordTable) {
         match operation {
             Operation::Set(record) => {
-                self.records += u64::from(self.written_by(record.key(), table).is_none());
-                self.keys.insert(KeyOf(record.clone()), Some(sequence));
+                self.records += u64::from(self.newest(record.key(), table).is_none());
+                let written = Written { by: sequence, deadline_ns: record.deadline_ns() };
+                self.keys.insert(KeyOf(record.clone()), Some(written));
             }
             Operation::Delete(tombstone) => {
                 self.records -= 1;
@@ -165,16 +186,27 @@ impl Overlay {
             Condition::Range { bounds, since, records } => {
                 let bounds = (bounds.0.as_ref().map(Vec::as_slice), bounds.1.as_ref().map(Vec::as_slice));
                 let changed_here = self.cleared || self.keys.keys().any(|key| bounds.contains(key.0.key()));
-                !changed_here && table.is_unchanged(bounds, *since, *records)
+                !changed_here && table.is_unchanged(bounds, *since, *records, self.now_ns)
             }
         }
     }
 
+    /// The commit that wrote what a key has now; `None`: the key is absent.
     fn written_by(&self, key: &[u8], table: &RecordTable) -> Option<SequenceNumber> {
+        let newest = self.newest(key, table)?;
+        let expired = newest.deadline_ns.is_some_and(|deadline_ns| deadline_ns <= self.now_ns);
+        (!expired).then_some(newest.by)
+    }
+
+    /// What a key has, whether or not it has expired.
+    fn newest(&self, key: &[u8], table: &RecordTable) -> Option<Written> {
         match self.keys.get(key) {
-            Some(written_by) => *written_by,
+            Some(written) => *written,
             None if self.cleared => None,
-            None => table.newest(key).map(Record::written_by),
+            None => {
+                let record = table.newest(key)?;
+                Some(Written { by: record.written_by(), deadline_ns: record.deadline_ns() })
+            }
         }
     }
 }

@@ -4,17 +4,19 @@
 
 use std::mem;
 
+use super::expiring::Expiring;
 use super::generation::Generation;
 use super::hashed::Hashed;
 use super::ordered::Ordered;
 use super::{RecordTable, Totals};
 use crate::batch::Operation;
+use crate::clock::Clock;
 use crate::error::{Result, StorageError};
 use crate::format::SequenceNumber;
 use crate::format::record::RecordBytes;
 use crate::record::Record;
 use crate::sync::thread::{self, JoinHandle};
-use crate::sync::{SyncSender, sync_channel};
+use crate::sync::{Arc, SyncSender, sync_channel};
 
 /// A table that is filled with what a log holds, in its order.
 pub(crate) struct TableLoader {
@@ -39,11 +41,7 @@ impl TableLoader {
 
     /// Applies an operation that the log holds.
     pub(crate) fn replay(&mut self, by: SequenceNumber, operation: RecordBytes<'_>) {
-        self.push(match operation {
-            RecordBytes::Set { key_len, record } => Operation::Set(Record::new(record, key_len).written(by)),
-            RecordBytes::Delete { key } => Operation::Delete(Record::tombstone(key)),
-            RecordBytes::Clear => Operation::Clear,
-        });
+        self.push(operation.operation(by));
     }
 
     /// Takes the next change. Its record says what commit wrote it.
@@ -64,8 +62,8 @@ impl TableLoader {
         }
     }
 
-    /// The table, as of a sequence number.
-    pub(crate) fn finish(self, at: SequenceNumber) -> Result<RecordTable> {
+    /// The table, as of a sequence number. Without a clock nothing in it ever expires.
+    pub(crate) fn finish(self, at: SequenceNumber, clock: Option<Arc<dyn Clock>>) -> Result<RecordTable> {
         let mut filling = match self.target {
             Target::Here(filling) => *filling,
             Target::Beside { batches, thread } => {
@@ -76,7 +74,8 @@ impl TableLoader {
             }
         };
         self.pending.into_iter().for_each(|operation| filling.apply(operation));
-        Ok(filling.finish(at))
+        let expiring = clock.map(Expiring::new).unwrap_or_default();
+        Ok(filling.finish(at, expiring))
     }
 }
 
@@ -102,6 +101,8 @@ struct Filling {
     arrived: Vec<Record>,
     /// Some of `arrived` are not the newest of their key any more.
     stale: bool,
+    /// Some record with a deadline has come.
+    has_expiring: bool,
     totals: Totals,
 }
 
@@ -116,6 +117,7 @@ impl Filling {
 
     fn set(&mut self, record: Record) {
         self.totals.add(&record);
+        self.has_expiring |= record.deadline_ns().is_some();
         match self.hashed.put(record.clone()) {
             Some(old) => {
                 self.totals.subtract(&old);
@@ -136,9 +138,12 @@ impl Filling {
         }
     }
 
-    fn finish(mut self, at: SequenceNumber) -> RecordTable {
+    fn finish(mut self, at: SequenceNumber, mut expiring: Expiring) -> RecordTable {
         if self.stale {
             self.settle();
+        }
+        if self.has_expiring {
+            self.arrived.iter().for_each(|record| expiring.put(record));
         }
         let current = Generation::new(self.hashed, Ordered::from_records(self.arrived));
         RecordTable {
@@ -146,6 +151,7 @@ impl Filling {
             applied: self.totals,
             totals: self.totals,
             published: at,
+            expiring,
             ..RecordTable::default()
         }
     }
