@@ -1,9 +1,13 @@
 //! Changes that are committed together.
 
+use std::time::Duration;
+
+use codex_storage::Database;
 use serde::Serialize;
 
 use crate::codec::Codec;
 use crate::error::Result;
+use crate::expiry::Expiry;
 use crate::value::{Compression, Stored};
 
 /// Changes that take place together or not at all, in their order. Values are encoded as they are added, with
@@ -18,7 +22,7 @@ pub struct Batch {
 
 #[derive(Clone)]
 enum Change {
-    Set { key: Box<[u8]>, codec: Codec, encoded: Vec<u8> },
+    Set { key: Box<[u8]>, codec: Codec, encoded: Vec<u8>, expiry: Expiry },
     Delete { key: Box<[u8]> },
     Clear,
 }
@@ -53,14 +57,39 @@ impl Batch {
         value: &(impl Serialize + ?Sized),
     ) -> Result<()> {
         let encoded = codec.encode(value)?;
-        self.changes.push(Change::Set { key: key.as_ref().into(), codec, encoded });
+        self.set_encoded(codec, key, encoded, Expiry::Never)
+    }
+
+    /// Adds: `key` gets `value`, as JSON, for as long as `ttl` after the batch is committed; then it is absent. A time
+    /// of zero, or one beyond the year 2554, is a [`Validation`](crate::ErrorKind::Validation) error. On an error the
+    /// batch is as before.
+    pub fn set_with_ttl(
+        &mut self,
+        key: impl AsRef<[u8]>,
+        value: &(impl Serialize + ?Sized),
+        ttl: Duration,
+    ) -> Result<()> {
+        self.set_encoded(Codec::Json, key, Codec::Json.encode(value)?, Expiry::In(ttl))
+    }
+
+    /// Adds: `key` gets a value that is encoded already, as an [`Entry`](crate::Entry) shows it. That it is what the codec
+    /// says is the caller's word. On an error the batch is as before.
+    pub fn set_encoded(
+        &mut self,
+        codec: Codec,
+        key: impl AsRef<[u8]>,
+        encoded: impl Into<Vec<u8>>,
+        expiry: Expiry,
+    ) -> Result<()> {
+        let (key, encoded, expiry) = (key.as_ref().into(), encoded.into(), expiry.checked()?);
+        self.changes.push(Change::Set { key, codec, encoded, expiry });
         Ok(())
     }
 
     /// Adds: `key` gets the bytes of `value` as they are.
     pub fn set_bytes(&mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
         let (key, encoded) = (key.as_ref().into(), value.as_ref().to_vec());
-        self.changes.push(Change::Set { key, codec: Codec::Raw, encoded });
+        self.changes.push(Change::Set { key, codec: Codec::Raw, encoded, expiry: Expiry::Never });
     }
 
     /// Adds: `key` and its value go, if they are there.
@@ -85,13 +114,18 @@ impl Batch {
         self.changes.is_empty()
     }
 
-    /// The batch as the storage layer takes it.
-    pub(crate) fn stored(self, compression: Compression) -> Result<codex_storage::Batch> {
+    /// The batch as the storage layer takes it. What is to live for some time lives from now on.
+    pub(crate) fn stored(
+        self,
+        compression: Compression,
+        database: &Database,
+    ) -> Result<codex_storage::Batch> {
         let mut batch = codex_storage::Batch::new();
         for change in self.changes {
             match change {
-                Change::Set { key, codec, encoded } => {
-                    batch.set(&key, &Stored::new(codec, compression, &encoded)?.parts())?;
+                Change::Set { key, codec, encoded, expiry } => {
+                    let deadline_ns = expiry.deadline_ns(database)?;
+                    Stored::new(codec, compression, &encoded)?.set_in(&mut batch, &key, deadline_ns)?;
                 }
                 Change::Delete { key } => batch.delete(&key)?,
                 Change::Clear => batch.clear(),

@@ -158,6 +158,7 @@ fn storage_kind(error: &StorageError) -> ErrorKind {
         E::KeyEmpty
         | E::KeyTooLong { .. }
         | E::ValueTooLong { .. }
+        | E::TtlOutOfBounds { .. }
         | E::BatchTooLong
         | E::Closed
         | E::NotInMode { .. }

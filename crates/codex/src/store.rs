@@ -3,6 +3,7 @@
 use std::ops::RangeBounds;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use codex_storage::vfs::Vfs;
 use codex_storage::vfs::replace::Existing;
@@ -15,6 +16,7 @@ use crate::batch::Batch;
 use crate::bytes::Bytes;
 use crate::codec::Codec;
 use crate::error::{Error, ErrorKind, Result};
+use crate::expiry::{Expiry, expires_at};
 use crate::history::{History, Log};
 use crate::keys::{KeySlot, NewKey};
 use crate::options::{BackupPolicy, Options};
@@ -102,12 +104,47 @@ impl Store {
         key: impl AsRef<[u8]>,
         value: &(impl Serialize + ?Sized),
     ) -> Result<()> {
-        self.set_encoded(codec, key.as_ref(), &codec.encode(value)?)
+        self.set_encoded(codec, key.as_ref(), &codec.encode(value)?, Expiry::Never)
     }
 
     /// Sets `key` to the bytes of `value` as they are.
     pub fn set_bytes(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
-        self.set_encoded(Codec::Raw, key.as_ref(), value.as_ref())
+        self.set_encoded(Codec::Raw, key.as_ref(), value.as_ref(), Expiry::Never)
+    }
+
+    /// Sets `key` to `value`, encoded with the store's codec, for as long as `ttl`. Then it is absent for every reader,
+    /// and soon deleted: a watcher sees that, and a ledger records it. [`Store::set`] and all other ways to set the key
+    /// again let it live for ever. A time of zero, or one beyond the year 2554, is a
+    /// [`Validation`](ErrorKind::Validation) error.
+    ///
+    /// The time is the system's clock's. One that is set back lets records live longer, but brings none back that has
+    /// been seen to be absent, as long as the store is open.
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = codex::Store::open(folder.path().join("app.db"))?;
+    /// store.set_with_ttl("session", "Ada", Duration::from_secs(60))?;
+    /// assert_eq!(store.get::<String>("session")?.as_deref(), Some("Ada"));
+    /// assert!(store.expires_at("session").is_some_and(|time| time > SystemTime::now()));
+    /// store.set("session", "Ada")?;
+    /// assert_eq!(store.expires_at("session"), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_with_ttl(
+        &self,
+        key: impl AsRef<[u8]>,
+        value: &(impl Serialize + ?Sized),
+        ttl: Duration,
+    ) -> Result<()> {
+        let codec = self.inner.codec;
+        self.set_encoded(codec, key.as_ref(), &codec.encode(value)?, Expiry::In(ttl))
+    }
+
+    /// When a record expires; `None` if it never does, or is absent.
+    #[must_use]
+    pub fn expires_at(&self, key: impl AsRef<[u8]>) -> Option<SystemTime> {
+        self.record(key.as_ref()).and_then(|(record, _)| expires_at(&record))
     }
 
     /// The value of a key as a `T`, whichever codec wrote it; `None` if the key is absent.
@@ -167,13 +204,13 @@ impl Store {
 
     /// Commits a batch: all of it or nothing.
     pub fn commit(&self, batch: Batch) -> Result<Commit> {
-        Ok(self.commit_stored(batch.stored(self.inner.compression)?)?.0)
+        Ok(self.commit_stored(self.stored(batch)?)?.0)
     }
 
     /// Queues a batch and returns at once. It is committed whether or not the result is waited for; batches of one
     /// thread keep their order. When 64 MiB are queued, this waits for room.
     pub fn submit(&self, batch: Batch) -> Result<Pending> {
-        Ok(Pending(self.inner.database.submit(batch.stored(self.inner.compression)?)?))
+        Ok(Pending(self.inner.database.submit(self.stored(batch)?)?))
     }
 
     /// Sets many keys in one commit.
@@ -217,7 +254,8 @@ impl Store {
     }
 
     /// Sets or deletes (`new` is `None`) a key if its encoded value is `expected` (`None`: if it is absent), in one
-    /// step; whether it did. A new value keeps the codec of the one that it replaces; of an absent one, it is raw.
+    /// step; whether it did. A new value keeps the codec of the one that it replaces (of an absent one, it is raw), and lives
+    /// for ever.
     pub fn compare_and_swap(
         &self,
         key: impl AsRef<[u8]>,
@@ -290,7 +328,9 @@ impl Store {
         for attempt in 0..Transaction::ATTEMPTS_MAX {
             let mut transaction = Transaction::new(self.inner.database.view(), self.inner.codec);
             let result = work(&mut transaction)?;
-            let Some(batch) = transaction.into_batch(self.inner.compression)? else { return Ok(result) };
+            let Some(batch) = transaction.into_batch(self.inner.compression, &self.inner.database)? else {
+                return Ok(result);
+            };
             match self.inner.database.commit(batch).map_err(Error::from)? {
                 Outcome::Committed { .. } => return Ok(result),
                 Outcome::Conflict => transaction::wait_after(attempt),
@@ -530,10 +570,14 @@ impl Store {
         self.inner.database.get(key)
     }
 
-    fn set_encoded(&self, codec: Codec, key: &[u8], encoded: &[u8]) -> Result<()> {
+    fn stored(&self, batch: Batch) -> Result<codex_storage::Batch> {
+        batch.stored(self.inner.compression, &self.inner.database)
+    }
+
+    fn set_encoded(&self, codec: Codec, key: &[u8], encoded: &[u8], expiry: Expiry) -> Result<()> {
         let stored = Stored::new(codec, self.inner.compression, encoded)?;
         let mut batch = codex_storage::Batch::new();
-        batch.set(key, &stored.parts())?;
+        stored.set_in(&mut batch, key, expiry.deadline_ns(&self.inner.database)?)?;
         self.commit_stored(batch).map(|_| ())
     }
 

@@ -6,13 +6,14 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::ops::{Bound, RangeBounds as _};
 use std::time::Duration;
 
-use codex_storage::{KEY_LEN_MAX, SequenceNumber};
+use codex_storage::{Database, KEY_LEN_MAX, SequenceNumber};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::bytes::Bytes;
 use crate::codec::Codec;
 use crate::error::Result;
+use crate::expiry::Expiry;
 use crate::range::{Bounds, KeyRange, prefix_bounds};
 use crate::value::{self, Compression, Stored};
 
@@ -34,6 +35,7 @@ pub struct Transaction {
 struct Written {
     codec: Codec,
     encoded: Vec<u8>,
+    expiry: Expiry,
 }
 
 impl Transaction {
@@ -95,13 +97,28 @@ impl Transaction {
         value: &(impl Serialize + ?Sized),
     ) -> Result<()> {
         let encoded = codec.encode(value)?;
-        self.writes.insert(key.as_ref().into(), Some(Written { codec, encoded }));
+        self.writes.insert(key.as_ref().into(), Some(Written { codec, encoded, expiry: Expiry::Never }));
+        Ok(())
+    }
+
+    /// Sets `key` to `value`, encoded with the store's codec, for as long as `ttl` after the transaction is committed:
+    /// [`Store::set_with_ttl`](crate::Store::set_with_ttl).
+    pub fn set_with_ttl(
+        &mut self,
+        key: impl AsRef<[u8]>,
+        value: &(impl Serialize + ?Sized),
+        ttl: Duration,
+    ) -> Result<()> {
+        let (codec, expiry) = (self.codec, Expiry::In(ttl).checked()?);
+        let encoded = codec.encode(value)?;
+        self.writes.insert(key.as_ref().into(), Some(Written { codec, encoded, expiry }));
         Ok(())
     }
 
     /// Sets `key` to the bytes of `value` as they are.
     pub fn set_bytes(&mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
-        let written = Written { codec: Codec::Raw, encoded: value.as_ref().to_vec() };
+        let (encoded, expiry) = (value.as_ref().to_vec(), Expiry::Never);
+        let written = Written { codec: Codec::Raw, encoded, expiry };
         self.writes.insert(key.as_ref().into(), Some(written));
         Ok(())
     }
@@ -115,7 +132,11 @@ impl Transaction {
 
     /// What is to be committed, with what must hold for it; `None` if nothing is to be written: then the transaction
     /// took place when its state was taken.
-    pub(crate) fn into_batch(self, compression: Compression) -> Result<Option<codex_storage::Batch>> {
+    pub(crate) fn into_batch(
+        self,
+        compression: Compression,
+        database: &Database,
+    ) -> Result<Option<codex_storage::Batch>> {
         if self.writes.is_empty() {
             return Ok(None);
         }
@@ -128,8 +149,9 @@ impl Transaction {
         }
         for (key, written) in &self.writes {
             match written {
-                Some(Written { codec, encoded }) => {
-                    batch.set(key, &Stored::new(*codec, compression, encoded)?.parts())?;
+                Some(Written { codec, encoded, expiry }) => {
+                    let deadline_ns = expiry.deadline_ns(database)?;
+                    Stored::new(*codec, compression, encoded)?.set_in(&mut batch, key, deadline_ns)?;
                 }
                 None => batch.delete(key)?,
             }

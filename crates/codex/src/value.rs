@@ -61,6 +61,20 @@ impl<'a> Stored<'a> {
         Ok(Self { head, head_len: 1 + LEN_LEN, body: body.into() })
     }
 
+    /// Adds to a batch that `key` gets the value, until a deadline or for ever.
+    pub(crate) fn set_in(
+        &self,
+        batch: &mut codex_storage::Batch,
+        key: &[u8],
+        deadline_ns: Option<u64>,
+    ) -> Result<()> {
+        match deadline_ns {
+            None => batch.set(key, &self.parts())?,
+            Some(deadline_ns) => batch.set_until(key, &self.parts(), deadline_ns)?,
+        }
+        Ok(())
+    }
+
     pub(crate) fn parts(&self) -> [&[u8]; 2] {
         [&self.head[..self.head_len], &self.body]
     }

@@ -1,6 +1,7 @@
 //! A consistent state to read.
 
 use std::iter::FusedIterator;
+use std::time::SystemTime;
 
 use codex_storage::Record;
 use serde::de::DeserializeOwned;
@@ -8,6 +9,7 @@ use serde::de::DeserializeOwned;
 use crate::bytes::Bytes;
 use crate::codec::Codec;
 use crate::error::Result;
+use crate::expiry::expires_at;
 use crate::glob::Glob;
 use crate::range::{Bounds, KeyRange, prefix_bounds};
 use crate::value;
@@ -29,13 +31,15 @@ pub struct Entry {
     pub codec: Codec,
     /// The encoded value.
     pub value: Bytes,
+    /// When the record expires; `None`: never.
+    pub expires_at: Option<SystemTime>,
 }
 
 impl Entry {
     pub(crate) fn of(record: Record) -> Result<Self> {
-        let key = Bytes::key_of(record.clone());
+        let (key, expires_at) = (Bytes::key_of(record.clone()), expires_at(&record));
         let (codec, value) = value::encoded_bytes(record)?;
-        Ok(Self { key, codec, value })
+        Ok(Self { key, codec, value, expires_at })
     }
 
     /// The value as a `T`.
@@ -62,6 +66,13 @@ impl View {
     /// The record of a key as it is stored; `None` if the key is absent.
     pub fn get_entry(&self, key: impl AsRef<[u8]>) -> Result<Option<Entry>> {
         self.inner.get(key.as_ref()).map(Entry::of).transpose()
+    }
+
+    /// When a record expires; `None` if it never does, or is absent. What had not expired when the view was taken does
+    /// not expire in it.
+    #[must_use]
+    pub fn expires_at(&self, key: impl AsRef<[u8]>) -> Option<SystemTime> {
+        self.inner.get(key.as_ref()).and_then(|record| expires_at(&record))
     }
 
     /// Whether a key has a value.
