@@ -1,6 +1,6 @@
 //! Files of the original Go program, as `codex import --from codexdb-go` reads them.
 
-use codex_cli::input::{GoChange, GoChanges, Stream, codexdb_go, exported, lines};
+use codex_cli::input::{GoChange, GoChanges, Line, Stream, codexdb_go, exported, lines};
 use sha2::{Digest as _, Sha256};
 
 /// The first byte chooses a key ([`KEY`]; its first 24, its first 16 bytes; none) and whether the rest is a whole file, or a
@@ -17,12 +17,12 @@ pub fn run(input: &[u8]) {
     for change in &changes {
         if let GoChange::Set(key, codec, value) = change {
             assert!(value.len() <= (file.len() << 10) + (1 << 20), "more than the file accounts for");
-            let text = exported(key, *codec, value).expect("a vector takes all");
+            let line = Line { key: key.clone(), value: Some((*codec, value.clone())), expires_unix_ms: None };
+            let text = exported(&line).expect("a vector takes all");
             let (read, fault) = lines(&text, Stream::Records);
             let is_storable = (1..=codex::KEY_LEN_MAX).contains(&key.len());
             assert_eq!(fault.is_none(), is_storable, "what is imported can be exported");
-            let same = |line: &codex_cli::input::Line| line.value.as_ref() == Some(&(*codec, value.clone()));
-            assert!(!is_storable || read.iter().all(same), "and is the same then");
+            assert!(!is_storable || read == [line], "and is the same then");
         }
     }
     if fault.is_none()

@@ -8,8 +8,10 @@ pub fn run(input: &[u8]) {
     let (records, _) = lines(input, Stream::Records);
     assert!(operations.is_empty() || records.is_empty(), "a line is a record or an operation");
     for line in operations.iter().chain(&records) {
-        let Some((codec, value)) = &line.value else { continue };
-        let text = exported(&line.key, *codec, value).expect("a vector takes all");
+        if line.value.is_none() {
+            continue;
+        }
+        let text = exported(line).expect("a vector takes all");
         assert!(text.split_last().is_some_and(|(last, line)| *last == b'\n' && !line.contains(&b'\n')));
         let (read, fault) = lines(&text, Stream::Records);
         assert_eq!(fault, None);

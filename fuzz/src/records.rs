@@ -30,6 +30,12 @@ fn encoded(records: &[RecordBytes<'_>]) -> Vec<u8> {
                 let (key, value) = record.split_at(usize::from(*key_len));
                 batch.set(key, &[value]).expect("a record that was read is within bounds");
             }
+            RecordBytes::SetExpiring { key_len, record, deadline_ns } => {
+                let (key, value) = record.split_at(usize::from(*key_len));
+                batch
+                    .set_until(key, &[value], *deadline_ns)
+                    .expect("a record that was read is within bounds");
+            }
             RecordBytes::Delete { key } => batch.delete(key).expect("a key that was read is within bounds"),
             RecordBytes::Clear => batch.clear(),
         }

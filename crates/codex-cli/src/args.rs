@@ -99,6 +99,8 @@ pub(crate) enum Command {
     Delete(Delete),
     /// Exit with 0 if the key is there, with 1 if it is not
     Has(Has),
+    /// Print how long a record will live
+    Ttl(Ttl),
     /// Print keys, in order
     Keys(Keys),
     /// Print keys and values, in the order of the keys
@@ -159,6 +161,15 @@ pub(crate) struct Set {
     /// Store the value's bytes exactly, not as JSON
     #[arg(long)]
     pub(crate) raw: bool,
+    /// For how long, as in 60s, '1h 30m' or 7d; then the key is absent
+    #[arg(long, value_name = "TIME")]
+    pub(crate) ttl: Option<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Ttl {
+    /// The record's key
+    pub(crate) key: OsString,
 }
 
 #[derive(Debug, Args)]

@@ -6,7 +6,7 @@ use codex::{Codec, EncryptionKey};
 
 use crate::codexdb_go::{GoFile, GoKey, Operation as GoOperation};
 use crate::lines::Lines;
-use crate::record::{self, Operation, Record};
+use crate::record::{self, Content, Operation, Record};
 use crate::secret;
 use crate::value::Value;
 
@@ -17,6 +17,8 @@ pub struct Line {
     pub key: Vec<u8>,
     /// Its value; `None` where the line deletes the key.
     pub value: Option<(Codec, Vec<u8>)>,
+    /// When it expires, in milliseconds since the Unix epoch, if it does.
+    pub expires_unix_ms: Option<u64>,
 }
 
 /// What a line is read as.
@@ -92,11 +94,14 @@ pub fn codexdb_go(file: Vec<u8>, key: Option<&[u8]>) -> Result<GoChanges, Fault>
     }
 }
 
-/// The line that `export` writes for a record.
-pub fn exported(key: &[u8], codec: Codec, value: &[u8]) -> io::Result<Vec<u8>> {
-    let mut line = Vec::new();
-    record::write(&mut line, key, codec, value)?;
-    Ok(line)
+/// The line that `export` writes for the record of a line; nothing for a deletion.
+pub fn exported(line: &Line) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    if let Some((codec, value)) = &line.value {
+        let content = Content::of_parts(*codec, value, line.expires_unix_ms);
+        record::write_parts(&mut text, &line.key, content)?;
+    }
+    Ok(text)
 }
 
 /// The key in the text of a key file or of `CODEX_KEY`; or what the user is told.
@@ -108,11 +113,13 @@ impl Line {
     fn of(operation: Operation) -> Self {
         match operation {
             Operation::Set(record) => Self::set(record),
-            Operation::Delete(key) => Self { key, value: None },
+            Operation::Delete(key) => Self { key, value: None, expires_unix_ms: None },
         }
     }
 
     fn set(record: Record) -> Self {
-        Self { key: record.key, value: Some((record.codec, record.value.as_bytes().to_vec())) }
+        let value = record.value.as_bytes().to_vec();
+        let Record { key, codec, expires_unix_ms, .. } = record;
+        Self { key, value: Some((codec, value)), expires_unix_ms }
     }
 }

@@ -15,6 +15,7 @@ mod output;
 mod point;
 mod record;
 mod secret;
+mod ttl;
 mod value;
 
 use std::io::Write;

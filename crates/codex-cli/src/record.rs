@@ -2,7 +2,7 @@
 //!
 //! ```json
 //! {"key":"user:1","value":{"name":"Ada"}}
-//! {"key_base64":"Y2Fm6Q==","codec":"raw","value_base64":"AAEC"}
+//! {"key_base64":"Y2Fm6Q==","codec":"raw","value_base64":"AAEC","expires_unix_ms":1800000000000}
 //! ```
 //!
 //! A key that is not UTF-8 is in `key_base64`; a value that is not JSON is in `value_base64`, with its
@@ -10,19 +10,24 @@
 
 use std::borrow::Cow;
 use std::io::{self, Write};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64ct::{Base64, Encoding as _};
-use codex::{Batch, Codec};
-use serde::ser::SerializeTuple as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use codex::{Batch, Codec, Entry, Expiry};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::key;
 use crate::value::{Value, compact};
 
 /// Writes one record and a newline.
-pub(crate) fn write(target: &mut impl Write, key: &[u8], codec: Codec, value: &[u8]) -> io::Result<()> {
-    let record = Shown { key: Name::of(key), content: Content::of(codec, value) };
+pub(crate) fn write(target: &mut impl Write, entry: &Entry) -> io::Result<()> {
+    write_parts(target, &entry.key, Content::of(entry))
+}
+
+/// As [`write`], from what makes an entry.
+pub(crate) fn write_parts(target: &mut impl Write, key: &[u8], content: Content) -> io::Result<()> {
+    let record = Shown { key: Name::of(key), content };
     serde_json::to_writer(&mut *target, &record)?;
     target.write_all(b"\n")
 }
@@ -61,17 +66,24 @@ pub(crate) struct Content {
     value: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     value_base64: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_unix_ms: Option<u64>,
 }
 
 impl Content {
-    pub(crate) fn of(codec: Codec, value: &[u8]) -> Self {
+    pub(crate) fn of(entry: &Entry) -> Self {
+        Self::of_parts(entry.codec, &entry.value, entry.expires_at.map(unix_ms))
+    }
+
+    pub(crate) fn of_parts(codec: Codec, value: &[u8], expires_unix_ms: Option<u64>) -> Self {
         let json = text_of(codec, value).and_then(|text| RawValue::from_string(text.into_owned()).ok());
         match json {
-            Some(json) => Self { codec: None, value: Some(json), value_base64: None },
+            Some(json) => Self { codec: None, value: Some(json), value_base64: None, expires_unix_ms },
             None => Self {
                 codec: Some(codec_name(codec)),
                 value: None,
                 value_base64: Some(Base64::encode_string(value)),
+                expires_unix_ms,
             },
         }
     }
@@ -91,27 +103,22 @@ pub(crate) struct Record {
     pub(crate) key: Vec<u8>,
     pub(crate) codec: Codec,
     pub(crate) value: Value,
+    /// When it expires, if it does; at most [`EXPIRES_MS_MAX`].
+    pub(crate) expires_unix_ms: Option<u64>,
 }
 
 impl Record {
     /// A record of JSON, or of bytes.
     pub(crate) fn of(key: Vec<u8>, value: Value) -> Self {
         let codec = if let Value::Json(_) = value { Codec::Json } else { Codec::Raw };
-        Self { key, codec, value }
+        Self { key, codec, value, expires_unix_ms: None }
     }
 
     /// Adds the record to a batch.
-    pub(crate) fn set_in(&self, batch: &mut Batch) -> codex::Result<()> {
-        match (&self.value, self.codec) {
-            (Value::Json(json), _) => batch.set(&self.key, json),
-            (Value::Bytes(bytes), Codec::Bincode) => {
-                batch.set_with(Codec::Bincode, &self.key, &Encoded(bytes))
-            }
-            (Value::Bytes(bytes), _) => {
-                batch.set_bytes(&self.key, bytes);
-                Ok(())
-            }
-        }
+    pub(crate) fn set_in(self, batch: &mut Batch) -> codex::Result<()> {
+        let at = |milliseconds| Expiry::At(UNIX_EPOCH + Duration::from_millis(milliseconds));
+        let expiry = self.expires_unix_ms.map_or(Expiry::Never, at);
+        self.value.set_in(batch, &self.key, self.codec, expiry)
     }
 
     /// Bytes of key and value.
@@ -120,19 +127,14 @@ impl Record {
     }
 }
 
-/// A value that bincode has encoded before: as a tuple of bytes it becomes these bytes again, since bincode writes
-/// neither the length of a tuple nor anything around a byte.
-struct Encoded<'a>(&'a [u8]);
-
-impl Serialize for Encoded<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut tuple = serializer.serialize_tuple(self.0.len())?;
-        for byte in self.0 {
-            tuple.serialize_element(byte)?;
-        }
-        tuple.end()
-    }
+/// A time in milliseconds, rounded up: what is imported lives no shorter than what was exported.
+pub(crate) fn unix_ms(time: SystemTime) -> u64 {
+    let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_epoch.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
+
+/// A deadline is stored in nanoseconds, in 64 bits.
+const EXPIRES_MS_MAX: u64 = u64::MAX / 1_000_000;
 
 /// One change as it is read.
 #[derive(Debug)]
@@ -156,7 +158,10 @@ pub(crate) fn read_operation(line: &str) -> Result<Operation, String> {
     match fields.op.as_deref() {
         Some("set") => fields.into_record().map(Operation::Set),
         Some("delete")
-            if fields.value.is_some() || fields.value_base64.is_some() || fields.codec.is_some() =>
+            if fields.value.is_some()
+                || fields.value_base64.is_some()
+                || fields.codec.is_some()
+                || fields.expires_unix_ms.is_some() =>
         {
             Err("a delete has a key only".to_owned())
         }
@@ -176,6 +181,7 @@ struct Fields<'a> {
     #[serde(borrow, default, deserialize_with = "present")]
     value: Option<&'a RawValue>,
     value_base64: Option<String>,
+    expires_unix_ms: Option<u64>,
 }
 
 /// A member that is there, `null` included.
@@ -240,7 +246,11 @@ impl<'a> Fields<'a> {
                 );
             }
         };
-        Ok(Record { key, codec, value })
+        let expires_unix_ms = self.expires_unix_ms;
+        if expires_unix_ms.is_some_and(|at| at > EXPIRES_MS_MAX) {
+            return Err("\"expires_unix_ms\" is beyond the year 2554".to_owned());
+        }
+        Ok(Record { key, codec, value, expires_unix_ms })
     }
 }
 
@@ -259,8 +269,13 @@ mod tests {
     use super::*;
 
     fn written(key: &[u8], codec: Codec, value: &[u8]) -> String {
+        written_until(key, codec, value, None)
+    }
+
+    fn written_until(key: &[u8], codec: Codec, value: &[u8], expires_unix_ms: Option<u64>) -> String {
         let mut line = Vec::new();
-        write(&mut line, key, codec, value).expect("a vector takes all");
+        let content = Content::of_parts(codec, value, expires_unix_ms);
+        write_parts(&mut line, key, content).expect("a vector takes all");
         String::from_utf8(line).expect("JSON is UTF-8")
     }
 
@@ -302,6 +317,25 @@ mod tests {
             };
             assert_eq!(bytes, value);
         }
+    }
+
+    #[test]
+    fn a_deadline_is_a_member_that_is_written_and_read_up_to_the_last_that_can_be_stored() {
+        let line = written_until(b"k", Codec::Json, b"1", Some(1_800_000_000_000));
+        assert_eq!(line, "{\"key\":\"k\",\"value\":1,\"expires_unix_ms\":1800000000000}\n");
+        for at in [0, 1_800_000_000_000, EXPIRES_MS_MAX] {
+            let record = read(&written_until(b"k", Codec::Raw, b"v", Some(at))).expect("a record");
+            assert_eq!(record.expires_unix_ms, Some(at));
+            record.set_in(&mut Batch::new()).expect("it can be stored");
+        }
+        for at in ["18446744073710", "-1", "1.5", "\"1\""] {
+            let line = format!("{{\"key\":\"k\",\"value\":1,\"expires_unix_ms\":{at}}}");
+            read(&line).expect_err(at);
+        }
+        let fault = read_operation("{\"op\":\"delete\",\"key\":\"k\",\"expires_unix_ms\":1}");
+        assert_eq!(fault.expect_err("a delete"), "a delete has a key only");
+        // Not a nanosecond before the time that was stored.
+        assert_eq!(unix_ms(UNIX_EPOCH + Duration::from_nanos(1_000_001)), 2);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::io::{self, Read};
 
+use codex::{Batch, Codec, Expiry};
 use serde_json::value::RawValue;
 
 use crate::exit::Failure;
@@ -26,6 +27,20 @@ impl Value {
         match self {
             Self::Json(json) => json.get().as_bytes(),
             Self::Bytes(bytes) => bytes,
+        }
+    }
+
+    /// Adds to a batch that `key` gets the value, bytes as those of `codec`.
+    pub(crate) fn set_in(
+        self,
+        batch: &mut Batch,
+        key: &[u8],
+        codec: Codec,
+        expiry: Expiry,
+    ) -> codex::Result<()> {
+        match self {
+            Self::Json(json) => batch.set_encoded(Codec::Json, key, json.get(), expiry),
+            Self::Bytes(bytes) => batch.set_encoded(codec, key, bytes, expiry),
         }
     }
 }

@@ -26,6 +26,7 @@ pub(crate) fn run(global: &Global, command: Command, output: &mut Output) -> Res
         Command::Get(get) => records::get(global, &get, output),
         Command::Delete(delete) => return records::delete(global, &delete, output),
         Command::Has(has) => return records::has(global, &has, output),
+        Command::Ttl(ttl) => records::ttl(global, &ttl, output),
         Command::Keys(keys) => records::keys(global, &keys, output),
         Command::Scan(scan) => records::scan(global, &scan, output),
         Command::Count(count) => records::count(global, &count, output),

@@ -52,7 +52,7 @@ pub(super) fn history(global: &Global, history: &History, output: &mut Output) -
         let Version { sequence, time, change, .. } = version?;
         let (time, (change, entry)) = (point::shown(time), change_of(&change));
         if output.is_json() {
-            let content = entry.map(|entry| Content::of(entry.codec, &entry.value));
+            let content = entry.map(Content::of);
             output.object(&Line { sequence, time, change, key: Name::of(key), content })?;
         } else {
             let value = entry.map_or_else(String::new, |entry| format!("\t{}", text_of(entry)));
@@ -164,7 +164,7 @@ fn print_commit(commit: &LoggedCommit, output: &mut Output) -> Result<(), Failur
         let operations = operations.map(|(op, key, entry)| Done {
             op,
             key: key.map(|key| Name::of(key)),
-            content: entry.map(|entry| Content::of(entry.codec, &entry.value)),
+            content: entry.map(Content::of),
         });
         return output.object(&Line { sequence, time: &time, operations: operations.collect() });
     }
@@ -230,8 +230,12 @@ fn print_difference(
             (Some(_), Some(_)) => "changed",
         };
         let key = after.or(before).map(|entry| Name::of(&entry.key));
-        let content = |entry: &Entry| Content::of(entry.codec, &entry.value);
-        return output.object(&Line { change, key, before: before.map(content), after: after.map(content) });
+        return output.object(&Line {
+            change,
+            key,
+            before: before.map(Content::of),
+            after: after.map(Content::of),
+        });
     }
     for (sign, entry) in [("-", before), ("+", after)] {
         if let Some(entry) = entry {

@@ -2,28 +2,30 @@
 
 use std::ffi::OsString;
 use std::ops::Bound;
+use std::time::SystemTime;
 
-use codex::{Batch, Codec, Entry, ErrorKind};
+use codex::{Batch, Codec, Entry, ErrorKind, Expiry};
 use serde_json::json;
 
 use super::past::{pattern, view};
 use super::{Access, open};
-use crate::args::{Clear, Count, Delete, Get, Global, Has, Keys, Scan, Selection, Set};
+use crate::args::{Clear, Count, Delete, Get, Global, Has, Keys, Scan, Selection, Set, Ttl};
 use crate::exit::{Failure, Outcome};
-use crate::key;
 use crate::output::Output;
 use crate::record::{self, Name};
-use crate::value::{self, Form, Value};
+use crate::value::{self, Form};
+use crate::{key, ttl};
 
 pub(super) fn set(global: &Global, set: &Set, output: &mut Output) -> Result<(), Failure> {
     // Checked before anything is created.
     let key = key::from_argument(&set.key)?;
     let form = if set.raw { Form::Raw } else { Form::Json };
+    let expiry = match &set.ttl {
+        Some(ttl) => Expiry::In(ttl::parse(ttl)?),
+        None => Expiry::Never,
+    };
     let mut batch = Batch::new();
-    match value::from_argument(&set.value, form)? {
-        Value::Json(json) => batch.set(key, &json)?,
-        Value::Bytes(bytes) => batch.set_bytes(key, bytes),
-    }
+    value::from_argument(&set.value, form)?.set_in(&mut batch, key, Codec::Raw, expiry)?;
     let store = open(global, Access::Create, output)?;
     let sequence = store.commit(batch)?.sequence;
     store.close()?;
@@ -48,6 +50,20 @@ pub(super) fn get(global: &Global, get: &Get, output: &mut Output) -> Result<(),
         output.note(&format!("the value is not JSON but {codec}: its bytes are shown, and a newline"));
         Ok(())
     }
+}
+
+pub(super) fn ttl(global: &Global, ttl: &Ttl, output: &mut Output) -> Result<(), Failure> {
+    let key = key::from_argument(&ttl.key)?;
+    let store = open(global, Access::Read, output)?;
+    let Some(entry) = store.get_entry(key)? else {
+        return Err(Failure::new(ErrorKind::NotFound, "there is no such key in the database"));
+    };
+    // A record that was there a moment ago lives for no less than nothing.
+    let left = entry.expires_at.map(|at| at.duration_since(SystemTime::now()).unwrap_or_default());
+    let text = left.map_or_else(|| "never expires".to_owned(), ttl::shown);
+    let left_ms = left.map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
+    output
+        .result(&text, &json!({"ttl_ms": left_ms, "expires_unix_ms": entry.expires_at.map(record::unix_ms)}))
 }
 
 pub(super) fn delete(global: &Global, delete: &Delete, output: &mut Output) -> Result<Outcome, Failure> {
@@ -108,7 +124,7 @@ fn terminated(bytes: &[u8], output: &mut Output) -> Result<(), Failure> {
 }
 
 fn print_record(entry: &Entry, output: &mut Output) -> Result<(), Failure> {
-    record::write(output.stream(), &entry.key, entry.codec, &entry.value).map_err(Failure::output)
+    record::write(output.stream(), entry).map_err(Failure::output)
 }
 
 pub(super) fn count(global: &Global, count: &Count, output: &mut Output) -> Result<(), Failure> {

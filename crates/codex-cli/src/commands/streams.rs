@@ -73,8 +73,8 @@ fn next_batch(input: &mut Lines) -> Result<(Batch, u64), Failure> {
     while batch.len() < BATCH_RECORDS && len < BATCH_LEN {
         let Some((number, line)) = input.next()? else { break };
         let record = record::read(line).map_err(|fault| lines::fault(number, &fault))?;
-        record.set_in(&mut batch)?;
         len += record.len();
+        record.set_in(&mut batch)?;
         last = number;
     }
     Ok((batch, last))
@@ -157,7 +157,7 @@ pub(super) fn write_records(
     let mut count = 0;
     for entry in view.entries(..) {
         let entry = entry?;
-        record::write(target, &entry.key, entry.codec, &entry.value).map_err(&failed)?;
+        record::write(target, &entry).map_err(&failed)?;
         count += 1;
     }
     target.flush().map_err(&failed)?;
