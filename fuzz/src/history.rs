@@ -365,7 +365,7 @@ impl Player<'_> {
         let prefix = self.database.durable_prefix()?;
         self.reference.all_is_durable();
         let vfs: Arc<dyn Vfs> = Arc::new(self.disk.clone());
-        let options = RestoreOptions { overwrite: true, vfs: vfs.clone() };
+        let options = RestoreOptions { overwrite: true, vfs: vfs.clone(), ..RestoreOptions::default() };
         let done = codex_backup::copy(&prefix, &vfs, Path::new(BACKUP), Existing::Replace).and_then(|()| {
             let unlock = self.settings.unlock();
             codex_backup::restore(Path::new(BACKUP), Path::new(RESTORED), unlock.as_ref(), &options)

@@ -6,12 +6,17 @@
 
 mod copy;
 mod error;
+mod repository;
 mod restore;
 mod retention;
 mod rotation;
 
 pub use copy::{Source, copy};
 pub use error::BackupError;
+pub use repository::{
+    LocalStorage, Pruned, Repository, RepositoryBackup, RepositoryLock, RepositoryReport, RepositoryStorage,
+    Sent,
+};
 pub use restore::{RestoreOptions, restore};
 pub use retention::Retention;
 pub use rotation::{Backup, list, rotate};

@@ -7,9 +7,9 @@ use codex_crypto::Unlock;
 use codex_storage::files::Files;
 use codex_storage::lock::{lock, lock_file};
 use codex_storage::vfs::os::OsVfs;
-use codex_storage::vfs::replace::{Existing, remove_temporaries};
-use codex_storage::vfs::{Access, Lock, Vfs};
-use codex_storage::{OpenOptions, StorageError, remove_checkpoint};
+use codex_storage::vfs::replace::{Existing, Replacement, remove_temporaries};
+use codex_storage::vfs::{Access, File, Lock, Vfs};
+use codex_storage::{OpenOptions, Point, StorageError, remove_checkpoint};
 
 use crate::copy::{put_in_place, refuse_existing, write_copy};
 use crate::error::BackupError;
@@ -19,13 +19,15 @@ use crate::error::BackupError;
 pub struct RestoreOptions {
     /// Whether a database at the target is replaced; it stands until the restored one has verified.
     pub overwrite: bool,
+    /// Restores the state at this point instead of the newest ([`Prefix::at`](codex_storage::Prefix::at)).
+    pub at: Option<Point>,
     /// The file system.
     pub vfs: Arc<dyn Vfs>,
 }
 
 impl Default for RestoreOptions {
     fn default() -> Self {
-        Self { overwrite: false, vfs: Arc::new(OsVfs) }
+        Self { overwrite: false, at: None, vfs: Arc::new(OsVfs) }
     }
 }
 
@@ -37,29 +39,61 @@ pub fn restore(
     unlock: Option<&Unlock>,
     options: &RestoreOptions,
 ) -> Result<(), BackupError> {
-    let vfs = &options.vfs;
-    let opening = OpenOptions { read_only: true, create: false, vfs: vfs.clone(), ..OpenOptions::default() };
-    let backup = opening.open(source, unlock)?;
-    let resolved = vfs.resolve(target).map_err(StorageError::io("find", target))?;
-    let files = Files::of(resolved);
-    let target = files.database();
-    if !options.overwrite {
-        refuse_existing(&**vfs, target)?;
-    }
-    let folder = files.folder();
-    vfs.create_directories(folder).map_err(StorageError::io("create the folder of", target))?;
-    let _lock = lock(&**vfs, &files, Lock::Exclusive)?;
-    let _old = match vfs.kind(target).map_err(StorageError::io("look at", target))? {
-        Some(_) if options.overwrite => {
-            let old = vfs.open(target, Access::Write).map_err(StorageError::io("open", target))?;
-            lock_file(&*old, target, &files, Lock::Exclusive)?;
-            Some(old)
-        }
-        _ => None,
-    };
-    remove_temporaries(&**vfs, target).map_err(StorageError::io("remove temporary files beside", target))?;
+    let backup = reading(&options.vfs).open(source, unlock)?;
     let prefix = backup.durable_prefix()?;
-    let copy = write_copy(&prefix, vfs, target)?;
-    remove_checkpoint(&**vfs, &files)?;
-    put_in_place(copy, target, if options.overwrite { Existing::Replace } else { Existing::Refuse })
+    let prefix = match options.at {
+        Some(point) => prefix.at(point)?,
+        None => prefix,
+    };
+    let target = Target::take(target, options)?;
+    let copy = write_copy(&prefix, &options.vfs, target.path())?;
+    target.put(copy)
+}
+
+/// How a backup is opened: not to be changed.
+pub(crate) fn reading(vfs: &Arc<dyn Vfs>) -> OpenOptions {
+    OpenOptions { read_only: true, create: false, vfs: vfs.clone(), ..OpenOptions::default() }
+}
+
+/// Where a restored database goes, locked against everybody else.
+pub(crate) struct Target<'a> {
+    options: &'a RestoreOptions,
+    files: Files,
+    /// The lock file, and the database that is replaced.
+    _held: [Option<Arc<dyn File>>; 2],
+}
+
+impl<'a> Target<'a> {
+    pub(crate) fn take(target: &Path, options: &'a RestoreOptions) -> Result<Self, BackupError> {
+        let vfs = &options.vfs;
+        let files = Files::of(vfs.resolve(target).map_err(StorageError::io("find", target))?);
+        let target = files.database();
+        if !options.overwrite {
+            refuse_existing(&**vfs, target)?;
+        }
+        vfs.create_directories(files.folder()).map_err(StorageError::io("create the folder of", target))?;
+        let held = lock(&**vfs, &files, Lock::Exclusive)?;
+        let old = match vfs.kind(target).map_err(StorageError::io("look at", target))? {
+            Some(_) if options.overwrite => {
+                let old = vfs.open(target, Access::Write).map_err(StorageError::io("open", target))?;
+                lock_file(&*old, target, &files, Lock::Exclusive)?;
+                Some(old)
+            }
+            _ => None,
+        };
+        remove_temporaries(&**vfs, target)
+            .map_err(StorageError::io("remove temporary files beside", target))?;
+        Ok(Self { options, files, _held: [held, old] })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.files.database()
+    }
+
+    /// Gives the target's name to a copy that has verified.
+    pub(crate) fn put(self, copy: Replacement) -> Result<(), BackupError> {
+        let RestoreOptions { overwrite, vfs, .. } = self.options;
+        remove_checkpoint(&**vfs, &self.files)?;
+        put_in_place(copy, self.path(), if *overwrite { Existing::Replace } else { Existing::Refuse })
+    }
 }

@@ -31,7 +31,7 @@ fn begin(mode: Mode) -> SimVfs {
 }
 
 fn run(disk: &SimVfs, target: &str, overwrite: bool) -> Result<(), BackupError> {
-    let options = RestoreOptions { overwrite, vfs: vfs(disk) };
+    let options = RestoreOptions { overwrite, vfs: vfs(disk), ..RestoreOptions::default() };
     restore(Path::new(BACKUP), Path::new(target), Some(&unlock()), &options)
 }
 
@@ -61,7 +61,7 @@ fn without_its_key_or_with_damage_a_backup_replaces_nothing() {
     for mode in MODES {
         let disk = begin(mode);
         let before = disk.files();
-        let options = RestoreOptions { overwrite: true, vfs: vfs(&disk) };
+        let options = RestoreOptions { overwrite: true, vfs: vfs(&disk), ..RestoreOptions::default() };
         let with = |unlock: Option<&Unlock>| restore(Path::new(BACKUP), Path::new(PATH), unlock, &options);
         let error = with(None).expect_err("it is encrypted");
         assert!(matches!(error, BackupError::Storage(StorageError::KeyRequired { .. })), "{error:?}");

@@ -3,6 +3,7 @@
 //! `docs/cli.md` describes all of it. A value or a record key may stand in any argument, so a usage
 //! error names options and commands only, never what was given to them.
 
+mod backup;
 mod past;
 
 pub(crate) mod key;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use clap::error::{ContextKind, ContextValue, ErrorKind as ClapKind};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
+pub(crate) use self::backup::{Backup, Prune, RepositoryWork, Restore};
 pub(crate) use self::past::{At, Diff, History, Log};
 use crate::exit::Failure;
 use crate::secret::Sources;
@@ -131,11 +133,11 @@ pub(crate) enum Command {
     CheckProof(CheckProof),
     /// Print what the database holds and needs
     Stats,
-    /// Copy the database to a new file, verified
+    /// Copy the database to a new file, verified, or what is new of it into a repository
     Backup(Backup),
     /// List the rotated backups beside the database, newest first
     Backups,
-    /// Make a database from a backup, verified
+    /// Make a database from a backup or a repository, verified
     Restore(Restore),
     /// Salvage what is whole of a damaged database into a new one
     Repair(Repair),
@@ -355,23 +357,6 @@ pub(crate) struct CheckProof {
     pub(crate) proof: PathBuf,
     #[command(flatten)]
     pub(crate) trust: Trust,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Backup {
-    /// The new file
-    pub(crate) target: PathBuf,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Restore {
-    /// The backup
-    pub(crate) source: PathBuf,
-    /// The new database file
-    pub(crate) target: PathBuf,
-    /// Replace an existing database
-    #[arg(long)]
-    pub(crate) overwrite: bool,
 }
 
 #[derive(Debug, Args)]

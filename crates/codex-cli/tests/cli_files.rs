@@ -49,6 +49,26 @@ fn backup_and_restore_replace_nothing_without_being_told() {
 }
 
 #[test]
+fn restore_goes_back_to_the_commit_or_the_time_that_it_is_given() {
+    let scratch = Scratch::new();
+    scratch.keygen("key");
+    scratch.ok("--file a.db --key-file key --mode ledger set k 1");
+    scratch.ok("--file a.db --key-file key set k 2");
+    let commit = json(&scratch.ok("--file a.db --key-file key --json log --until 1"));
+    let time = commit["time"].as_str().expect("a time").to_owned();
+    for (name, point) in [("one.db", "1"), ("then.db", &time)] {
+        scratch.ok(&format!("--key-file key restore a.db {name} --at {point}"));
+        assert_eq!(scratch.ok(&format!("--file {name} --key-file key get k")), "1\n", "{point}");
+        let next = json(&scratch.ok(&format!("--file {name} --key-file key --json set k 3")));
+        assert_eq!(next["sequence"], 2, "{point}");
+    }
+    assert_eq!(scratch.fails("--key-file key restore a.db new.db --at 3").0, 1);
+    assert_eq!(scratch.fails("--key-file key restore a.db new.db --at soon").0, 2);
+    assert_eq!(scratch.fails("restore a.db new.db --at 1").0, 5);
+    assert!(!scratch.path("new.db").exists());
+}
+
+#[test]
 fn a_flipped_byte_is_refused_wherever_it_is_and_the_file_is_left() {
     let scratch = Scratch::new();
     scratch.keygen("key");

@@ -5,7 +5,8 @@
 //! - [`Durability::Interval`]: the sync;
 //! - deleting what has expired, with commits of its own;
 //! - after a second without commits: the floor, so that a reopening need not write anything again;
-//! - maintenance, on a thread of its own while it lasts.
+//! - maintenance, on a thread of its own while it lasts;
+//! - a [`Chore`] that came with the options, such as a backup by policy, on a thread of its own too.
 //!
 //! The thread sleeps as long as nothing changes or expires. It holds the shared part of the database, never the handle
 //! whose drop closes it.
@@ -16,6 +17,7 @@ use crate::batch::Batch;
 use crate::database::Shared;
 use crate::error::{Result, StorageError};
 use crate::log::Durability;
+use crate::prefix::Prefix;
 use crate::sync::{Arc, AtomicBool, Condvar, Mutex, Ordering, thread};
 
 /// How the thread is woken.
@@ -88,6 +90,17 @@ pub enum Background {
     Caller,
 }
 
+/// What a program wants done with a database from time to time, beside the commits.
+pub trait Chore: std::fmt::Debug + Send + Sync {
+    /// In what time it is due, for a database whose last commit is `sequence`, at the monotonic time `now`; `None` if it is
+    /// not before something else is committed.
+    fn due_in(&self, sequence: u64, now: Duration) -> Option<Duration>;
+
+    /// Does it, and notes what fails: nobody waits for it. It ends early once `wanted` says no more, because then closing
+    /// waits for it.
+    fn run(&self, database: Result<Prefix>, wanted: &dyn Fn() -> bool);
+}
+
 /// The thread's work, until it is told to stop.
 pub(crate) fn run(shared: &Arc<Shared>) {
     let signals = &shared.signals;
@@ -95,8 +108,11 @@ pub(crate) fn run(shared: &Arc<Shared>) {
     let mut watching = false;
     let mut idle = Idle::default();
     let mut maintenance: Option<thread::JoinHandle<()>> = None;
+    let mut chore: Option<thread::JoinHandle<()>> = None;
     loop {
-        let wishes = signals.next(if watching { Some(period) } else { until_next_deadline(shared) });
+        let next = || earlier(chore_pause(shared, chore.is_some()), until_next_deadline(shared));
+        let pause = if watching { Some(period) } else { next() };
+        let wishes = signals.next(pause);
         if wishes.lead {
             shared.core.lead();
         }
@@ -108,12 +124,13 @@ pub(crate) fn run(shared: &Arc<Shared>) {
             watching = !tend(shared, &mut idle, &mut maintenance);
         }
         if wishes.stop {
-            if let Some(running) = maintenance {
+            for running in [maintenance, chore].into_iter().flatten() {
                 // It gives up by itself once closing has begun; a panic in it has been reported to its owner.
                 let _ = running.join();
             }
             return;
         }
+        start_chore(shared, &mut chore);
     }
 }
 
@@ -152,6 +169,23 @@ fn tend(shared: &Arc<Shared>, idle: &mut Idle, maintenance: &mut Option<thread::
     rests
 }
 
+/// How long a thread with nothing to look after sleeps for the sake of the chore.
+fn chore_pause(shared: &Shared, running: bool) -> Option<Duration> {
+    let pause = shared.chore_due_in(shared.clock.monotonic())?;
+    Some(if running { PERIOD } else { pause })
+}
+
+fn start_chore(shared: &Arc<Shared>, chore: &mut Option<thread::JoinHandle<()>>) {
+    if chore.as_ref().is_some_and(thread::JoinHandle::is_finished) {
+        *chore = None;
+    }
+    if chore.is_none() && shared.chore_due_in(shared.clock.monotonic()) == Some(Duration::ZERO) {
+        let shared = shared.clone();
+        let started = thread::Builder::new().name("codex-backup".into()).spawn(move || shared.run_chore());
+        *chore = started.ok();
+    }
+}
+
 /// What the thread does each time, without the thread.
 pub(crate) fn tend_here(shared: &Shared, idle: &mut Idle) -> Result<()> {
     shared.core.lead();
@@ -159,6 +193,9 @@ pub(crate) fn tend_here(shared: &Shared, idle: &mut Idle) -> Result<()> {
     let expired = delete_expired(shared, idle, now);
     let settled = settle(shared, idle, now);
     let maintained = if shared.maintenance_is_due(now) { shared.maintain_in_background() } else { Ok(()) };
+    if shared.chore_due_in(now) == Some(Duration::ZERO) {
+        shared.run_chore();
+    }
     expired.and(settled).and(maintained)
 }
 
@@ -196,6 +233,11 @@ fn until_next_deadline(shared: &Shared) -> Option<Duration> {
     let table = shared.core.table().read();
     let left_ns = table.next_deadline_ns()?.saturating_sub(table.now_ns());
     Some(Duration::from_nanos(left_ns).clamp(PERIOD, EXPIRY_LOOK))
+}
+
+/// The earlier of two times, where `None` never comes.
+fn earlier(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+    one.into_iter().chain(other).min()
 }
 
 /// Does with what was written as the durability demands. `true`: nothing is left to do before the next write.

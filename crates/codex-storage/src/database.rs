@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use codex_crypto::{ConsistencyProof, DatabaseId, LogHead, Unlock};
 
-use crate::background::{self, Background, Idle, Signals};
+use crate::background::{self, Background, Chore, Idle, Signals};
 use crate::batch::Batch;
 use crate::clock::Clock;
 use crate::core::{Core, Engine};
 use crate::engine::{LogEngine, Maintenance, MaintenanceHost, Occasion};
 use crate::error::{Result, StorageError};
 use crate::files::Files;
+use crate::format::frame::{FrameHeader, Kind};
 use crate::format::header::Floor;
 use crate::format::{Mode, SequenceNumber};
 use crate::group::Pending;
@@ -67,6 +68,7 @@ pub(crate) struct Parts {
     pub(crate) durability: Durability,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) background: Background,
+    pub(crate) chore: Option<Arc<dyn Chore>>,
     pub(crate) vfs: Arc<dyn Vfs>,
 }
 
@@ -83,6 +85,7 @@ pub(crate) struct Shared {
     pub(crate) durability: Durability,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) vfs: Arc<dyn Vfs>,
+    chore: Option<Arc<dyn Chore>>,
     /// Where in the log which keys stand; empty until somebody asks for a history. Taken before the I/O lock.
     pub(crate) key_index: Mutex<KeyIndex>,
     /// The index of the key slot that the database was opened with, as long as it is there. Held by whoever changes
@@ -126,7 +129,7 @@ impl Database {
 
     pub(crate) fn start(parts: Parts) -> Result<Self> {
         let Parts { engine, table, files, lock, recovery, mode, encrypted, read_only, .. } = parts;
-        let Parts { durability, clock, background, id, key_slot, vfs, .. } = parts;
+        let Parts { durability, clock, background, chore, id, key_slot, vfs, .. } = parts;
         let signals = Arc::new(Signals::default());
         let pacing = LeaderPacing::new(clock.clone(), signals.clone(), durability);
         let core = Core::new(engine, Arc::new(RwLock::new(table)), pacing);
@@ -144,6 +147,7 @@ impl Database {
             durability,
             clock,
             vfs,
+            chore,
             key_index: Mutex::default(),
             state,
             changed: Condvar::new(),
@@ -183,6 +187,11 @@ impl Database {
     pub fn tend(&self) -> Result<()> {
         self.check_writable()?;
         background::tend_here(&self.shared, &mut self.idle.lock())
+    }
+
+    /// Has the background look again whether its [`Chore`] is due.
+    pub fn look_after(&self) {
+        self.shared.signals.wrote();
     }
 
     /// The record of a key, with the commit that wrote it.
@@ -320,11 +329,25 @@ impl Database {
 
     /// Everything that was acknowledged so far, as a file to copy.
     pub fn durable_prefix(&self) -> Result<Prefix> {
-        self.shared.core.with_engine(|engine| {
-            if !self.shared.read_only {
-                engine.log_mut().flush()?;
+        self.shared.durable_prefix()
+    }
+
+    /// How many commits stand behind a floor that this log has had; `None` if no commit begins there, because the file was
+    /// rewritten or is another one. What it goes by is not authenticated: good for telling whether a backup is due.
+    pub fn commits_behind(&self, floor: &Floor) -> Result<Option<u64>> {
+        let shared = &self.shared;
+        shared.core.with_engine(|engine| {
+            let log = engine.log();
+            let last = engine.last_sequence();
+            if log.end().floor() == *floor {
+                return Ok(Some(last.0 - log.end().sequence.0));
             }
-            Ok(Prefix::of(engine.log(), &self.shared.files))
+            let mut bytes = [0; FrameHeader::LEN];
+            let read = log.file().read_at(&mut bytes, floor.offset);
+            read.map_err(StorageError::io("read", shared.files.database()))?;
+            let frame = FrameHeader::decode(&bytes, floor.offset, shared.id);
+            let next = frame.filter(|frame| frame.kind == Kind::Commit && frame.begins);
+            Ok(next.and_then(|frame| (last.0 + 1).checked_sub(frame.first_sequence.0)))
         })
     }
 
@@ -451,6 +474,32 @@ impl Shared {
 
     pub(crate) fn writes_are_stopped(&self) -> bool {
         self.core.with_engine(|engine| Ok(engine.log().is_stopped())).unwrap_or(true)
+    }
+
+    fn durable_prefix(&self) -> Result<Prefix> {
+        self.core.with_engine(|engine| {
+            if !self.read_only {
+                engine.log_mut().flush()?;
+            }
+            Ok(Prefix::of(engine.log(), &self.files))
+        })
+    }
+
+    /// In what time the chore is due; `None` if there is none, or nothing to do.
+    pub(crate) fn chore_due_in(&self, now: Duration) -> Option<Duration> {
+        let chore = self.chore.as_ref()?;
+        if self.state.lock().closing {
+            return None;
+        }
+        let sequence = self.core.table().read().published();
+        chore.due_in(sequence.0, now)
+    }
+
+    pub(crate) fn run_chore(&self) {
+        if let Some(chore) = &self.chore {
+            let prefix = self.durable_prefix();
+            chore.run(prefix, &|| !self.state.lock().closing);
+        }
     }
 
     pub(crate) fn maintenance_is_due(&self, now: Duration) -> bool {

@@ -159,6 +159,12 @@ pub enum StorageError {
         /// The last in the log; before the first if there is none.
         last: u64,
     },
+    /// A rewrite after that time has merged what stood before it into the state at the file's start.
+    #[error("{} does not reach back to that time: its file was rewritten since", path.display())]
+    NoSuchTime {
+        /// The database.
+        path: PathBuf,
+    },
     /// There is no log of these sizes to prove anything about.
     #[error("there is no proof from {from} to {to} frames in a log of {size}")]
     NoSuchSizes {

@@ -19,6 +19,7 @@ pub mod watch;
 
 mod background;
 mod batch;
+mod cut;
 mod database;
 mod engine;
 mod error;
@@ -40,7 +41,7 @@ mod unkeyed;
 mod verify;
 mod view;
 
-pub use background::Background;
+pub use background::{Background, Chore};
 pub use batch::{
     BATCH_LEN_MAX, Batch, KEY_LEN_MAX, Operation, REQUIRED_RECORDS_MAX, USER_VALUE_LEN_MAX, VALUE_LEN_MAX,
 };
@@ -63,7 +64,7 @@ pub use recovery::{Recovery, recorded_floor};
 pub use repair::{Gap, RepairOptions, RepairReport, Resumed, repair};
 pub use stats::Stats;
 pub use table::{Group, Outcome, Totals};
-pub use unkeyed::{UnkeyedLog, UnkeyedReport};
+pub use unkeyed::{UnkeyedLog, UnkeyedReport, check_unkeyed};
 pub use verify::Report;
 pub use view::{Bounds, Range, View};
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use codex_crypto::{DatabaseId, Digest, Frontier, KeySlot, PassphraseCost, RootKey, Suite, Unlock};
 
-use crate::background::Background;
+use crate::background::{Background, Chore};
 use crate::batch::Operation;
 use crate::clock::{Clock, SystemClock};
 use crate::database::{Database, Parts};
@@ -51,6 +51,8 @@ pub struct OpenOptions {
     pub clock: Arc<dyn Clock>,
     /// Who looks after the database behind the commits.
     pub background: Background,
+    /// What is done with the database from time to time while it is open for writing.
+    pub chore: Option<Arc<dyn Chore>>,
 }
 
 impl Default for OpenOptions {
@@ -65,6 +67,7 @@ impl Default for OpenOptions {
             vfs: Arc::new(OsVfs),
             clock: Arc::new(SystemClock::new()),
             background: Background::Thread,
+            chore: None,
         }
     }
 }
@@ -254,6 +257,7 @@ impl OpenOptions {
             durability,
             clock,
             background: self.background,
+            chore: self.chore.clone().filter(|_| !self.read_only),
             vfs: self.vfs.clone(),
         })
     }

@@ -2,12 +2,17 @@
 
 use std::path::Path;
 
+use codex_crypto::{DatabaseId, Digest};
+
+use crate::cut::{Cut, cut};
 use crate::error::{Result, StorageError};
 use crate::files::Files;
 use crate::format::SequenceNumber;
 use crate::format::header::{BLOCK_LEN, Floor, Header, LOG_START};
+use crate::log::scan::LogFile;
 use crate::log::writer::Log;
 use crate::log::{Position, Seals};
+use crate::point::Point;
 use crate::sync::Arc;
 use crate::verify::{Report, verify_file};
 use crate::vfs::File;
@@ -18,19 +23,43 @@ use crate::vfs::File;
 pub struct Prefix {
     file: Arc<dyn File>,
     files: Files,
+    header: Header,
     seals: Seals,
     end: Position,
+    /// Both copies of the header.
     head: Vec<u8>,
+    /// Up to here the log is the file's.
+    kept: u64,
+    /// What stands behind that in the copy only.
+    anew: Vec<u8>,
 }
 
 impl Prefix {
     /// Everything that `log` holds must be durable.
     pub(crate) fn of(log: &Log, files: &Files) -> Self {
-        let (seals, end) = (log.seals().clone(), log.end().clone());
-        let header =
-            Header { generation: log.header().generation + 1, floor: end.floor(), ..log.header().clone() };
+        let end = log.end().clone();
+        let cut = Cut { kept: end.offset, anew: Vec::new(), end };
+        Self::new(log.file().clone(), files.clone(), log.header(), log.seals().clone(), cut)
+    }
+
+    fn new(file: Arc<dyn File>, files: Files, header: &Header, seals: Seals, cut: Cut) -> Self {
+        let Cut { end, kept, anew } = cut;
+        let header = Header { generation: header.generation + 1, floor: end.floor(), ..header.clone() };
         let block = header.encode(&*seals.sealer);
-        Self { file: log.file().clone(), files: files.clone(), seals, end, head: [block, block].concat() }
+        Self { file, files, header, seals, end, head: [block, block].concat(), kept, anew }
+    }
+
+    /// The prefix as it was at a point: a database with the commits up to there and no others. Where the point lies
+    /// between two commits of one group, those before it are sealed anew. All of the prefix up to the point is read and
+    /// checked.
+    ///
+    /// A sequence number behind the last commit is [`StorageError::NoSuchCommit`], and so is one that a rewrite has merged
+    /// into the state at the file's start; a time before that rewrite is [`StorageError::NoSuchTime`].
+    pub fn at(self, point: Point) -> Result<Self> {
+        let path = self.files.database();
+        let log = LogFile { file: &*self.file, path, header: &self.header, seals: &self.seals };
+        let cut = cut(log, &self.end, point)?;
+        Ok(Self::new(self.file, self.files, &self.header, self.seals, cut))
     }
 
     /// Length of the copy, in bytes.
@@ -57,6 +86,18 @@ impl Prefix {
         self.end.floor()
     }
 
+    /// The id of the database.
+    #[must_use]
+    pub fn id(&self) -> DatabaseId {
+        self.header.id
+    }
+
+    /// What the first frame of the file names as the leaf before it: another one in each file that a rewrite makes.
+    #[must_use]
+    pub fn origin(&self) -> Digest {
+        Position::start(&self.header).leaf
+    }
+
     /// Reads a part of the copy, which lies within [`Prefix::len`].
     pub fn read_at(&self, target: &mut [u8], offset: u64) -> std::io::Result<()> {
         let split = usize::try_from(LOG_START.saturating_sub(offset)).unwrap_or(usize::MAX).min(target.len());
@@ -69,7 +110,18 @@ impl Prefix {
         if log.is_empty() {
             return Ok(());
         }
-        self.file.read_exact_at(log, offset + split as u64)
+        let offset = offset + split as u64;
+        let split = usize::try_from(self.kept.saturating_sub(offset)).unwrap_or(usize::MAX).min(log.len());
+        let (kept, anew) = log.split_at_mut(split);
+        if !kept.is_empty() {
+            self.file.read_exact_at(kept, offset)?;
+        }
+        if !anew.is_empty() {
+            let from = usize::try_from(offset + split as u64 - self.kept).unwrap_or(usize::MAX);
+            let source = self.anew.get(from..from.saturating_add(anew.len()));
+            anew.copy_from_slice(source.ok_or(std::io::ErrorKind::UnexpectedEof)?);
+        }
+        Ok(())
     }
 
     /// Checks that a file is a whole copy of the prefix: header, floor, and every frame.

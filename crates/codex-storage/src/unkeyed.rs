@@ -89,6 +89,14 @@ impl UnkeyedLog {
     }
 }
 
+/// Checks a file that nobody writes to as [`UnkeyedLog::open`] does; returns its header as well, which nobody has
+/// authenticated. `path` is what errors name.
+pub fn check_unkeyed(file: &dyn File, path: &Path) -> Result<(Header, UnkeyedReport)> {
+    let header = read_unkeyed_header(file, path)?;
+    let (_, report) = read(file, path, &header)?;
+    Ok((header, report))
+}
+
 fn read(file: &dyn File, path: &Path, header: &Header) -> Result<(Position, UnkeyedReport)> {
     let io = || StorageError::io("read", path);
     let len = file.len().map_err(io())?;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use codex_crypto::{EncryptionKey, Unlock};
+use codex_storage::Point;
 
 use crate::error::Result;
 
@@ -32,6 +33,7 @@ impl From<codex_backup::Backup> for Backup {
 #[derive(Debug, Default)]
 pub struct RestoreOptions {
     overwrite: bool,
+    at: Option<Point>,
     unlock: Option<Unlock>,
 }
 
@@ -46,6 +48,17 @@ impl RestoreOptions {
     #[must_use]
     pub fn overwrite(mut self, overwrite: bool) -> Self {
         self.overwrite = overwrite;
+        self
+    }
+
+    /// Restores the state at a point instead of the newest: the commits up to there, and no others. The database that
+    /// this gives goes on from there by itself, with the same id and key as the one that went on otherwise.
+    ///
+    /// A point that the backup does not reach back or forward to is [`NotFound`](crate::ErrorKind::NotFound): in snapshot
+    /// mode that is what lies before the last rewrite. A time in the future gives the newest state.
+    #[must_use]
+    pub fn at(mut self, point: Point) -> Self {
+        self.at = Some(point);
         self
     }
 
@@ -69,13 +82,18 @@ impl RestoreOptions {
     }
 }
 
+impl RestoreOptions {
+    pub(crate) fn into_parts(self) -> (Option<Unlock>, codex_backup::RestoreOptions) {
+        let Self { overwrite, at, unlock } = self;
+        (unlock, codex_backup::RestoreOptions { overwrite, at, ..Default::default() })
+    }
+}
+
 /// Restores the backup at `source` to `target`, where nothing may stand unless
 /// [`RestoreOptions::overwrite`] is set. Every frame is verified before the target has its name; durable when this
 /// returns. The backup is left as it is.
-// By value, as the other options are given away: they hold a key.
-#[expect(clippy::needless_pass_by_value, reason = "the options hold a key, which is wiped with them")]
 pub fn restore(source: impl AsRef<Path>, target: impl AsRef<Path>, options: RestoreOptions) -> Result<()> {
-    let restoring = codex_backup::RestoreOptions { overwrite: options.overwrite, ..Default::default() };
-    codex_backup::restore(source.as_ref(), target.as_ref(), options.unlock.as_ref(), &restoring)?;
+    let (unlock, restoring) = options.into_parts();
+    codex_backup::restore(source.as_ref(), target.as_ref(), unlock.as_ref(), &restoring)?;
     Ok(())
 }

@@ -132,7 +132,12 @@ impl From<StorageError> for Error {
 impl From<BackupError> for Error {
     fn from(error: BackupError) -> Self {
         let kind = match &error {
-            BackupError::TargetExists { .. } => ErrorKind::Validation,
+            BackupError::TargetExists { .. }
+            | BackupError::NotARepository { .. }
+            | BackupError::SeveralDatabases { .. } => ErrorKind::Validation,
+            BackupError::NoRepository { .. } | BackupError::NoBackup { .. } => ErrorKind::NotFound,
+            BackupError::RepositoryLocked { .. } => ErrorKind::Concurrency,
+            BackupError::NotContinued { .. } | BackupError::RepositoryDamaged { .. } => ErrorKind::Integrity,
             BackupError::Read { source, .. } | BackupError::Write { source, .. } => io_kind(source),
             BackupError::Verify { source, .. } | BackupError::Storage(source) => storage_kind(source),
             _ => ErrorKind::Internal,
@@ -170,7 +175,7 @@ fn storage_kind(error: &StorageError) -> ErrorKind {
         | E::NotEncrypted { .. }
         | E::AlreadyExists { .. }
         | E::NoSuchSizes { .. } => ErrorKind::Validation,
-        E::NotFound { .. } | E::NoSuchCommit { .. } => ErrorKind::NotFound,
+        E::NotFound { .. } | E::NoSuchCommit { .. } | E::NoSuchTime { .. } => ErrorKind::NotFound,
         E::ReadOnly => ErrorKind::Permission,
         E::Locked { .. } => ErrorKind::Concurrency,
         E::KeyRequired { .. } | E::WrongKey { .. } => ErrorKind::Encryption,

@@ -2,12 +2,14 @@
 
 use std::env;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use codex_crypto::{EncryptionKey, Passphrase, PassphraseCost, Unlock};
 use codex_storage::{Durability, ExpectedHead, Mode, OpenOptions};
 
 use crate::codec::Codec;
 use crate::error::{Error, Result};
+use crate::rotation::{BackupPolicy, Rotation};
 use crate::store::Store;
 use crate::value::Compression;
 
@@ -18,22 +20,7 @@ pub struct Options {
     unlock: Option<Unlock>,
     pub(crate) codec: Codec,
     pub(crate) compression: Compression,
-    pub(crate) backups: BackupPolicy,
-}
-
-/// When the rotation beside a database gets a new copy.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct BackupPolicy {
-    pub(crate) keep: u32,
-}
-
-impl BackupPolicy {
-    /// Keeps `count` copies: `.bak.1`, the newest, to `.bak.count`. A copy is made when the database is opened for
-    /// writing and has changed since the newest, and by [`Store::rotate_backup`]. Zero: none.
-    #[must_use]
-    pub fn keep(count: u32) -> Self {
-        Self { keep: count }
-    }
+    backups: BackupPolicy,
 }
 
 impl Options {
@@ -138,8 +125,14 @@ impl Options {
 
     /// Opens the database at `path`, or creates it.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<Store> {
-        let database = self.storage.open(path.as_ref(), self.unlock.as_ref())?;
-        Ok(Store::new(database, self))
+        let OpenOptions { vfs, clock, read_only, .. } = &self.storage;
+        let rotation = Arc::new(Rotation::new(self.backups, vfs.clone(), clock.clone()));
+        let storage = OpenOptions { chore: Some(rotation.clone()), ..self.storage.clone() };
+        let database = storage.open(path.as_ref(), self.unlock.as_ref())?;
+        if !read_only {
+            rotation.begin(&database);
+        }
+        Ok(Store::new(database, self, rotation))
     }
 
     /// Opens the database called `name` in the user's folder: `$CODEX_HOME/NAME.db`, or `~/.codex/NAME.db`.

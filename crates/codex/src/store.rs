@@ -2,12 +2,13 @@
 
 use std::ops::RangeBounds;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use codex_storage::clock::Clock;
 use codex_storage::vfs::Vfs;
 use codex_storage::vfs::replace::Existing;
-use codex_storage::{Database, Outcome, Point, Record, SequenceNumber};
+use codex_storage::{Database, Outcome, Point, Prefix, Record, SequenceNumber};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -19,10 +20,11 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::expiry::{Expiry, expires_at};
 use crate::history::{History, Log};
 use crate::keys::{KeySlot, NewKey};
-use crate::options::{BackupPolicy, Options};
+use crate::options::Options;
 use crate::proof::{CommitProof, Continuation, ContinuationProof, ExpectedHead, LogHead};
 use crate::range::KeyRange;
 use crate::report::{Head, Report, Stats};
+use crate::rotation::Rotation;
 use crate::transaction::{self, Transaction};
 use crate::value::{self, Compression, Stored};
 use crate::view::{Entries, Entry, Range, View};
@@ -42,10 +44,9 @@ struct Inner {
     database: Database,
     codec: Codec,
     compression: Compression,
-    backups: BackupPolicy,
+    rotation: Arc<Rotation>,
     vfs: Arc<dyn Vfs>,
-    /// Why the backup at opening failed.
-    backup_error: Mutex<Option<String>>,
+    clock: Arc<dyn Clock>,
 }
 
 /// A commit that took place.
@@ -75,21 +76,10 @@ impl Store {
         Options::new().open(path)
     }
 
-    pub(crate) fn new(database: Database, options: &Options) -> Self {
-        let store = Self {
-            inner: Arc::new(Inner {
-                database,
-                codec: options.codec,
-                compression: options.compression,
-                backups: options.backups,
-                vfs: options.storage().vfs.clone(),
-                backup_error: Mutex::new(None),
-            }),
-        };
-        if !options.storage().read_only {
-            store.back_up_at_opening();
-        }
-        store
+    pub(crate) fn new(database: Database, options: &Options, rotation: Arc<Rotation>) -> Self {
+        let (vfs, clock) = (options.storage().vfs.clone(), options.storage().clock.clone());
+        let (codec, compression) = (options.codec, options.compression);
+        Self { inner: Arc::new(Inner { database, codec, compression, rotation, vfs, clock }) }
     }
 
     /// Sets `key` to `value`, encoded with the store's codec.
@@ -490,13 +480,10 @@ impl Store {
 
     /// Makes a new copy in the rotation beside the database, as many as [`Options::backups`] says.
     pub fn rotate_backup(&self) -> Result<()> {
-        if self.inner.backups.keep == 0 {
+        if !self.inner.rotation.is_kept() {
             return Err(Error::validation("no rotation is kept; open the store with BackupPolicy::keep"));
         }
-        let prefix = self.inner.database.durable_prefix()?;
-        let files = self.inner.database.files();
-        codex_backup::rotate(&prefix, &self.inner.vfs, files, self.inner.backups.keep)?;
-        Ok(())
+        self.inner.rotation.rotate_now(&self.inner.database)
     }
 
     /// The rotation beside the database, newest first.
@@ -556,14 +543,23 @@ impl Store {
     /// Figures of the store.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let backup_error = self.inner.backup_error.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Stats::new(self.inner.database.stats(), backup_error)
+        Stats::new(self.inner.database.stats(), self.inner.rotation.error())
     }
 
     /// Closes the database for all clones: new writes get a [`Validation`](ErrorKind::Validation) error, commits in
     /// flight end, and the locks are released when this returns. Views go on from memory. A second close is `Ok`.
     pub fn close(&self) -> Result<()> {
         Ok(self.inner.database.close()?)
+    }
+
+    /// Everything that was acknowledged so far, as a file to copy.
+    pub(crate) fn durable_prefix(&self) -> Result<Prefix> {
+        Ok(self.inner.database.durable_prefix()?)
+    }
+
+    /// The time by the store's clock, in nanoseconds since the Unix epoch.
+    pub(crate) fn now_ns(&self) -> u64 {
+        self.inner.clock.wall_ns()
     }
 
     fn record(&self, key: &[u8]) -> Option<(Record, SequenceNumber)> {
@@ -583,31 +579,6 @@ impl Store {
 
     fn commit_stored(&self, batch: codex_storage::Batch) -> Result<(Commit, u64)> {
         committed(self.inner.database.commit(batch)?)
-    }
-
-    /// A copy for the rotation if the database has changed since the newest one. A failure stops nothing; it is
-    /// reported by [`Store::stats`].
-    fn back_up_at_opening(&self) {
-        if self.inner.backups.keep == 0 || self.is_unchanged_since_backup() {
-            return;
-        }
-        if let Err(error) = self.rotate_backup() {
-            let text = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source())
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join(": ");
-            *self.inner.backup_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
-        }
-    }
-
-    fn is_unchanged_since_backup(&self) -> bool {
-        let head = self.inner.database.head();
-        if head.size == 0 {
-            return true;
-        }
-        let newest = self.inner.database.files().backup(1);
-        let recorded = codex_storage::recorded_floor(&*self.inner.vfs, &newest);
-        recorded.is_ok_and(|floor| floor == Some(head))
     }
 }
 

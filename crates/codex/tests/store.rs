@@ -322,3 +322,18 @@ fn large_values_span_frames_and_small_ones_are_compressed() {
         });
     }
 }
+
+#[test]
+fn a_backup_by_policy_is_made_by_the_stores_own_thread() {
+    let folder = tempfile::tempdir().unwrap();
+    let policy = codex::BackupPolicy::keep(1).every(codex::Commits(2));
+    let store = Options::new().backups(policy).open(folder.path().join("app.db")).unwrap();
+    store.set("a", &1).unwrap();
+    store.set("b", &2).unwrap();
+    // Nothing is asked of the store but whether the copy is there: were it not made, this would go on for ever.
+    while store.backups().unwrap().is_empty() {
+        std::thread::yield_now();
+    }
+    let copy = Options::new().read_only(true).open(&store.backups().unwrap()[0].path).unwrap();
+    assert_eq!(copy.get::<u32>("b").unwrap(), Some(2));
+}

@@ -73,7 +73,7 @@ impl World {
         self.protected = None;
         self.others.push(timeline);
         let unlock = self.unlock_of(self.watched.disk(), &path);
-        let options = RestoreOptions { overwrite: true, vfs: self.vfs() };
+        let options = RestoreOptions { overwrite: true, vfs: self.vfs(), ..RestoreOptions::default() };
         let result = codex_backup::restore(&path, Path::new(PATH), unlock.as_ref(), &options);
         let unsettled = self.watched.is_unsettled();
         if self.answer("restoring", result)?.is_some() {

@@ -144,7 +144,7 @@ impl World {
     fn restore_damaged(&self, damaged: &Watched, target: &Target) -> Result<(), String> {
         let restored = Path::new("/folder/restored.db");
         let vfs = std::sync::Arc::new(damaged.clone());
-        let options = RestoreOptions { overwrite: false, vfs };
+        let options = RestoreOptions { vfs, ..RestoreOptions::default() };
         let len = damaged.disk().read_file(&target.path).map_err(|error| chain(&error))?.len();
         match codex_backup::restore(&target.path, restored, target.unlock.as_ref(), &options) {
             Ok(()) => {

@@ -1,17 +1,17 @@
-//! Verbs on whole files: stats, backup, backups, restore, keygen.
+//! Verbs on whole files: stats, backups, keygen.
 
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
+use codex::Head;
 use codex::proof::SigningKey;
-use codex::{Head, RestoreOptions};
 use serde_json::json;
 
-use super::{Access, failed, open};
-use crate::args::{Backup, Global, Keygen, Restore};
+use super::{Access, open};
+use crate::args::{Global, Keygen};
 use crate::exit::Failure;
 use crate::output::Output;
-use crate::secret::{self, Secret};
+use crate::secret;
 
 pub(super) fn hex(head: &Head) -> String {
     base16ct::lower::encode_string(&head.root)
@@ -44,15 +44,6 @@ pub(super) fn stats(global: &Global, output: &mut Output) -> Result<(), Failure>
     output.result(&text.join("\n"), &object)
 }
 
-pub(super) fn backup(global: &Global, backup: &Backup, output: &mut Output) -> Result<(), Failure> {
-    let store = open(global, Access::Change, output)?;
-    store.backup(&backup.target)?;
-    let head = store.head();
-    store.close()?;
-    let object = json!({"size": head.size, "root": hex(&head)});
-    output.result(&format!("verified copy, head {} {}", head.size, hex(&head)), &object)
-}
-
 pub(super) fn backups(global: &Global, output: &mut Output) -> Result<(), Failure> {
     let store = open(global, Access::Read, output)?;
     for backup in store.backups()? {
@@ -64,18 +55,6 @@ pub(super) fn backups(global: &Global, output: &mut Output) -> Result<(), Failur
         output.result(&text, &object)?;
     }
     Ok(())
-}
-
-pub(super) fn restore(global: &Global, restore: &Restore, output: &mut Output) -> Result<(), Failure> {
-    let secret = Secret::read(global)?;
-    let encrypted = !matches!(secret, Secret::None);
-    let mut options = RestoreOptions::new().overwrite(restore.overwrite);
-    if let Some(unlock) = secret.unlock() {
-        options = options.unlock(unlock);
-    }
-    codex::restore(&restore.source, &restore.target, options).map_err(|error| failed(error, encrypted))?;
-    let path = restore.target.to_string_lossy();
-    output.result(&format!("restored and verified {path}"), &json!({"restored": path}))
 }
 
 pub(super) fn keygen(keygen: &Keygen, output: &mut Output) -> Result<(), Failure> {

@@ -1,5 +1,6 @@
 //! The verbs, each a few lines over the library.
 
+mod backup;
 mod evidence;
 mod files;
 mod import_go;
@@ -42,9 +43,9 @@ pub(crate) fn run(global: &Global, command: Command, output: &mut Output) -> Res
         Command::Prove(prove) => evidence::prove(global, &prove, output),
         Command::CheckProof(check) => evidence::check_proof(&check, output),
         Command::Stats => files::stats(global, output),
-        Command::Backup(backup) => files::backup(global, &backup, output),
+        Command::Backup(backup) => backup::backup(global, &backup, output),
         Command::Backups => files::backups(global, output),
-        Command::Restore(restore) => files::restore(global, &restore, output),
+        Command::Restore(restore) => backup::restore(global, &restore, output),
         Command::Repair(repair) => repair::repair(global, &repair, output),
         Command::Keygen(keygen) => files::keygen(&keygen, output),
         Command::Key(key) => key::key(global, &key, output),

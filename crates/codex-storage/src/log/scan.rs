@@ -86,6 +86,17 @@ pub(crate) fn scan(
     log: LogFile<'_>,
     from: Position,
     limit: u64,
+    visit: impl FnMut(Found<'_>),
+) -> Result<Scanned> {
+    scan_while(log, from, limit, |_| true, visit)
+}
+
+/// The same, but only as long as `wanted` says of the first frame of a group that it is.
+pub(crate) fn scan_while(
+    log: LogFile<'_>,
+    from: Position,
+    limit: u64,
+    mut wanted: impl FnMut(&FrameHeader) -> bool,
     mut visit: impl FnMut(Found<'_>),
 ) -> Result<Scanned> {
     let mut reader = FrameReader::new(log.file, limit);
@@ -103,6 +114,9 @@ pub(crate) fn scan(
             || !continues(&frame.header, &group, scanned.end.sequence, log.header)
         {
             return Err(damaged(Damage::NotContinued));
+        }
+        if group.first.is_none() && !wanted(&frame.header) {
+            break;
         }
         scanned.frames += 1;
         scanned.durable = scanned.durable.max(frame.header.durable);

@@ -1,0 +1,197 @@
+//! A repository of backups, for stores.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use codex_backup::Retention as Rules;
+use codex_storage::vfs::Vfs;
+use codex_storage::vfs::os::OsVfs;
+
+use crate::backup::RestoreOptions;
+use crate::error::Result;
+use crate::store::Store;
+
+pub use codex_backup::RepositoryReport;
+
+/// Incremental backups of one or many databases, in a folder of plain files. Of a database only what the repository does
+/// not have is written. Neither making nor verifying a backup needs a key; restoring one does.
+///
+/// ```
+/// use codex::{Repository, RestoreOptions, Store};
+/// # let folder = tempfile::tempdir()?;
+/// # let folder = folder.path();
+///
+/// let store = Store::open(folder.join("app.db"))?;
+/// store.set("greeting", "hello")?;
+/// let repository = Repository::open_or_create(folder.join("backups"))?;
+/// let backup = repository.back_up(&store)?;
+/// assert_eq!((backup.number, backup.sequence), (1, 1));
+///
+/// repository.verify(Some(&backup.receipt))?;
+/// repository.restore(None, folder.join("restored.db"), RestoreOptions::new())?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Repository(codex_backup::Repository);
+
+/// A backup that a repository holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RepositoryBackup {
+    /// The id of the database, in hexadecimal.
+    pub database: String,
+    /// Counts the backups of that database, from 1.
+    pub number: u64,
+    /// When it was made.
+    pub time: SystemTime,
+    /// The last commit that it holds.
+    pub sequence: u64,
+    /// What a restore writes, in bytes.
+    pub bytes: u64,
+    /// What making it wrote into the repository, in bytes; `None` where it is only listed.
+    pub sent_bytes: Option<u64>,
+    /// Stands for this backup and those before it. Kept elsewhere, it shows to [`Repository::verify`] whether the
+    /// repository was rolled back.
+    pub receipt: String,
+}
+
+impl From<codex_backup::RepositoryBackup> for RepositoryBackup {
+    fn from(backup: codex_backup::RepositoryBackup) -> Self {
+        Self {
+            database: backup.database,
+            number: backup.number,
+            time: UNIX_EPOCH + Duration::from_nanos(backup.time_ns),
+            sequence: backup.sequence,
+            bytes: backup.bytes,
+            sent_bytes: None,
+            receipt: backup.receipt,
+        }
+    }
+}
+
+/// Which backups stay when a repository is pruned. A backup stays if any rule keeps it; the newest always does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retention(Rules);
+
+impl Retention {
+    /// The newest backup alone.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The newest `count`.
+    #[must_use]
+    pub fn keep_last(mut self, count: usize) -> Self {
+        self.0.last = count;
+        self
+    }
+
+    /// The newest of each of the last `count` hours that have one.
+    #[must_use]
+    pub fn keep_hourly(mut self, count: usize) -> Self {
+        self.0.hourly = count;
+        self
+    }
+
+    /// The newest of each of the last `count` days that have one, in UTC.
+    #[must_use]
+    pub fn keep_daily(mut self, count: usize) -> Self {
+        self.0.daily = count;
+        self
+    }
+
+    /// The newest of each of the last `count` weeks that have one.
+    #[must_use]
+    pub fn keep_weekly(mut self, count: usize) -> Self {
+        self.0.weekly = count;
+        self
+    }
+
+    /// The newest of each of the last `count` months that have one.
+    #[must_use]
+    pub fn keep_monthly(mut self, count: usize) -> Self {
+        self.0.monthly = count;
+        self
+    }
+}
+
+/// What pruning has removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Pruned {
+    /// Backups that stay.
+    pub kept: Vec<RepositoryBackup>,
+    /// Backups that went, or would go.
+    pub removed: Vec<RepositoryBackup>,
+}
+
+impl Repository {
+    /// The repository in a folder. [`NotFound`](crate::ErrorKind::NotFound) where there is none.
+    pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
+        Ok(Self(codex_backup::Repository::open(&files(), folder.as_ref())?))
+    }
+
+    /// The repository in a folder; a new one where the folder is missing or empty.
+    pub fn open_or_create(folder: impl AsRef<Path>) -> Result<Self> {
+        Ok(Self(codex_backup::Repository::open_or_create(&files(), folder.as_ref())?))
+    }
+
+    /// Adds a backup that holds every commit acknowledged before the call; durable when this returns. Commits go on meanwhile.
+    ///
+    /// [`Integrity`](crate::ErrorKind::Integrity) if the store does not continue its latest backup, because an older copy
+    /// was put back or the two went on apart; [`Repository::back_up_fork`] is for when that was intended.
+    /// [`Concurrency`](crate::ErrorKind::Concurrency) while another process has the repository.
+    pub fn back_up(&self, store: &Store) -> Result<RepositoryBackup> {
+        self.add(store, false)
+    }
+
+    /// The same for a store that was restored to an earlier point and went on from there.
+    pub fn back_up_fork(&self, store: &Store) -> Result<RepositoryBackup> {
+        self.add(store, true)
+    }
+
+    fn add(&self, store: &Store, forked: bool) -> Result<RepositoryBackup> {
+        let sent = self.0.back_up(&store.durable_prefix()?, store.now_ns(), forked)?;
+        Ok(RepositoryBackup { sent_bytes: Some(sent.sent_bytes), ..sent.backup.into() })
+    }
+
+    /// The backups of all databases, each database's newest first.
+    pub fn list(&self) -> Result<Vec<RepositoryBackup>> {
+        Ok(self.0.list()?.into_iter().map(RepositoryBackup::from).collect())
+    }
+
+    /// Reads and checks every file, without a key. Damage is an [`Integrity`](crate::ErrorKind::Integrity) error that names
+    /// all damaged files; so is a repository that has lost the backup of `receipt`.
+    pub fn verify(&self, receipt: Option<&str>) -> Result<RepositoryReport> {
+        Ok(self.0.verify(receipt)?)
+    }
+
+    /// Removes the backups that a retention does not keep, of one database or of each, and what only they need. A dry run
+    /// removes nothing.
+    pub fn prune(&self, retention: Retention, database: Option<&str>, dry_run: bool) -> Result<Pruned> {
+        let pruned = self.0.prune(&retention.0, database, dry_run)?;
+        let backups = |backups: Vec<codex_backup::RepositoryBackup>| {
+            backups.into_iter().map(RepositoryBackup::from).collect()
+        };
+        Ok(Pruned { kept: backups(pruned.kept), removed: backups(pruned.removed) })
+    }
+
+    /// Restores the newest backup of a database, or the point that the options name, to `target`, as
+    /// [`restore`](crate::restore) does. `database` may be left out where the repository holds one only.
+    // By value, as `restore` takes them: they hold a key, which is wiped with them.
+    pub fn restore(
+        &self,
+        database: Option<&str>,
+        target: impl AsRef<Path>,
+        options: RestoreOptions,
+    ) -> Result<()> {
+        let (unlock, restoring) = options.into_parts();
+        Ok(self.0.restore(database, target.as_ref(), unlock.as_ref(), &restoring)?)
+    }
+}
+
+fn files() -> Arc<dyn Vfs> {
+    Arc::new(OsVfs)
+}
