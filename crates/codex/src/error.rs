@@ -207,6 +207,8 @@ fn io_kind(error: &io::Error) -> ErrorKind {
     match error.kind() {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorKind::Permission,
         io::ErrorKind::InvalidInput | io::ErrorKind::InvalidFilename => ErrorKind::Validation,
+        // No system call says so: a piece of a repository is not what its name says.
+        io::ErrorKind::InvalidData => ErrorKind::Integrity,
         _ => ErrorKind::Io,
     }
 }
