@@ -164,7 +164,8 @@ fn a_rewrite_keeps_everything_and_gives_space_back() {
     let (_folder, path) = folder();
     let options = encrypted(Mode::Snapshot);
     let store = options.open(&path).unwrap();
-    for round in 0..20 {
+    // Less than the megabyte from which on the background rewrites by itself.
+    for round in 0..15 {
         let values: Vec<_> =
             (0..500).map(|key| (format!("key {key}"), format!("{round} {key}").repeat(20))).collect();
         store.set_many(values.iter().map(|(key, value)| (key, value))).unwrap();
@@ -176,12 +177,12 @@ fn a_rewrite_keeps_everything_and_gives_space_back() {
     assert!(after.log_bytes <= after.rewritten_bytes + 1024);
     store.set("after", &1).unwrap();
     let commit = store.commit(Batch::new()).unwrap();
-    assert_eq!(commit.sequence, 21, "sequence numbers go on");
+    assert_eq!(commit.sequence, 16, "sequence numbers go on");
     store.verify().unwrap();
     store.close().unwrap();
     let store = options.open(&path).unwrap();
     assert_eq!(store.len(), 501);
-    assert_eq!(store.get::<String>("key 7").unwrap().unwrap(), "19 7".repeat(20));
+    assert_eq!(store.get::<String>("key 7").unwrap().unwrap(), "14 7".repeat(20));
     store.verify().unwrap();
 }
 
