@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use crate::{Workspace, step};
 
 /// The tests of the storage layer that take a moment: most changes need no others.
-const QUICK: [&str; 12] = [
+const QUICK: [&str; 13] = [
     "--lib",
     "--test=background",
     "--test=closing",
@@ -22,6 +22,7 @@ const QUICK: [&str; 12] = [
     "--test=model",
     "--test=opening",
     "--test=proofs",
+    "--test=space",
     "--test=verifying",
 ];
 /// Those that crash, attack and repair at every place, for ten seconds each.

@@ -45,8 +45,7 @@ impl<'a> ClaimSearch<'a> {
         let mut offset = from;
         while let Some(bytes) = self.reader.piece(offset, MAGIC.len()).map_err(io())? {
             let Some(next) = find_magic(bytes) else {
-                // The magic may lie across the border of this piece and the next.
-                offset += (bytes.len() - (MAGIC.len() - 1)) as u64;
+                offset += (bytes.len() - ACROSS) as u64;
                 continue;
             };
             offset += next as u64;
@@ -75,6 +74,8 @@ fn find_magic(bytes: &[u8]) -> Option<usize> {
     }
 }
 
+/// So many bytes of a magic, at most, end a piece of the file when the rest of it begins the next.
+const ACROSS: usize = MAGIC.len() - 1;
 /// The longest tag that follows a payload, in bytes: that of a plaintext frame.
 const TAG_LEN_MAX: usize = 32;
 
