@@ -283,7 +283,10 @@ impl RecordTable {
                     return false;
                 }
                 looked += 1;
-                found += usize::from(!record.is_deleted() && !record.is_expired(now_ns));
+                if record.is_deleted() || record.is_expired(now_ns) {
+                    continue;
+                }
+                found += 1;
                 if found > records || record.written_by() > since {
                     return false;
                 }
