@@ -3,7 +3,7 @@
 use codex_cli::input::{GoChange, GoChanges, Line, Stream, codexdb_go, exported, lines};
 use sha2::{Digest as _, Sha256};
 
-/// The first byte chooses a key ([`KEY`]; its first 24, its first 16 bytes; none) and whether the rest is a whole file, or a
+/// The first byte chooses a key (`KEY`; its first 24, its first 16 bytes; none) and whether the rest is a whole file, or a
 /// ledger's body, which is put into a frame with the right length and checksum.
 pub fn run(input: &[u8]) {
     let Some((&flags, rest)) = input.split_first() else { return };
