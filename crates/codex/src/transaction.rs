@@ -96,8 +96,7 @@ impl Transaction {
         key: impl AsRef<[u8]>,
         value: &(impl Serialize + ?Sized),
     ) -> Result<()> {
-        let encoded = codec.encode(value)?;
-        self.writes.insert(key.as_ref().into(), Some(Written { codec, encoded, expiry: Expiry::Never }));
+        self.write(key.as_ref(), codec, codec.encode(value)?, Expiry::Never);
         Ok(())
     }
 
@@ -110,16 +109,13 @@ impl Transaction {
         ttl: Duration,
     ) -> Result<()> {
         let (codec, expiry) = (self.codec, Expiry::In(ttl).checked()?);
-        let encoded = codec.encode(value)?;
-        self.writes.insert(key.as_ref().into(), Some(Written { codec, encoded, expiry }));
+        self.write(key.as_ref(), codec, codec.encode(value)?, expiry);
         Ok(())
     }
 
     /// Sets `key` to the bytes of `value` as they are.
     pub fn set_bytes(&mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
-        let (encoded, expiry) = (value.as_ref().to_vec(), Expiry::Never);
-        let written = Written { codec: Codec::Raw, encoded, expiry };
-        self.writes.insert(key.as_ref().into(), Some(written));
+        self.write(key.as_ref(), Codec::Raw, value.as_ref().to_vec(), Expiry::Never);
         Ok(())
     }
 
@@ -157,6 +153,10 @@ impl Transaction {
             }
         }
         Ok(Some(batch))
+    }
+
+    fn write(&mut self, key: &[u8], codec: Codec, encoded: Vec<u8>, expiry: Expiry) {
+        self.writes.insert(key.into(), Some(Written { codec, encoded, expiry }));
     }
 
     fn read(&mut self, key: &[u8]) -> Option<codex_storage::Record> {
