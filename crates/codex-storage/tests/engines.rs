@@ -9,7 +9,7 @@ use std::time::Duration;
 use codex_crypto::{EncryptionKey, Unlock};
 use codex_storage::sync::Arc;
 use codex_storage::vfs::Vfs;
-use codex_storage::vfs::sim::{DiskError, Fault, Operation, SimVfs};
+use codex_storage::vfs::sim::{DiskError, Fault, Logged, Operation, SimVfs};
 use codex_storage::{
     Background, Batch, Damage, Database, Durability, Mode, OpenOptions, Result, StorageError,
 };
@@ -157,6 +157,41 @@ fn the_temporary_of_an_interrupted_rewrite_or_checkpoint_is_removed_and_the_log_
         }
         assert!(left > 0, "{mode}: no stop left a temporary, so that nothing was shown");
     }
+}
+
+/// Commits wait while the files change places.
+#[test]
+fn the_change_to_a_rewritten_file_and_the_first_commits_in_it_find_written_space() {
+    let disk = SimVfs::new(1);
+    let database = open(&disk, Mode::Snapshot);
+    for number in 0..100 {
+        set(&database, &format!("{number}"), &vec![7; 30_000]);
+    }
+    let begin = disk.operations();
+    database.compact().expect("the disk is whole");
+    let renewed = disk.operations();
+    let log = disk.log();
+    let index = log.iter().position(|logged| logged.number >= begin && logged.operation == Operation::Rename);
+    let (before, _) = log.split_at(index.expect("the file is replaced"));
+    let mut last: Vec<_> = before
+        .rsplitn(3, |logged| logged.operation == Operation::Sync)
+        .nth(1)
+        .expect("it is synced before, and again under the lock")
+        .iter()
+        .filter(|logged| logged.operation == Operation::Write)
+        .map(Logged::bytes)
+        .collect();
+    last.sort_unstable();
+    assert_eq!(last, [Some(4096), Some(4096)], "what waits for the lock is the header");
+    for number in 0..10 {
+        set(&database, &format!("{number}"), b"1");
+    }
+    let log = disk.log();
+    let commits: Vec<_> =
+        log.iter().filter(|logged| logged.number >= renewed).map(|logged| logged.operation).collect();
+    assert_eq!(commits, [Operation::Write, Operation::Sync].repeat(10));
+    database.close().expect("the disk is whole");
+    open(&disk, Mode::Snapshot).verify().expect("whole");
 }
 
 #[test]

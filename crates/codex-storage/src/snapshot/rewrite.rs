@@ -1,9 +1,13 @@
 //! Reclaims space: writes what is live into a new file and puts it in place of the old one.
 //!
 //! 1. Under the I/O lock: the log's end is noted, with a view of what it holds.
-//! 2. Without any lock: base frames are written from the view, and the commits made meanwhile are copied behind them.
+//! 2. Without any lock: base frames are written from the view, and the commits made meanwhile are copied behind them,
+//!    again and again until hardly any are left. All of this is synced, in steps, with some room of written zeros behind it.
 //! 3. Under the I/O lock: the last few commits follow, the header with the floor is written, the new file is
 //!    synced, renamed over the old one, and the folder is synced.
+//!
+//! Commits wait for step 3, which is why it writes into synced space only: its sync need not record where the file's
+//! bytes are, nor need those of the first commits behind it.
 //!
 //! The predecessor's root in the new header is the one at step 1, where the base was taken: the first base
 //! frame names it, so it must be known before the commits of step 2 are.
@@ -97,26 +101,25 @@ impl Maintenance for Rewrite {
             old_seals: &self.old_seals,
             old_path: path.clone(),
             read_to: self.from.offset,
+            room_to: 0,
             buffer: Vec::new(),
         };
         copy.write_base(&self.view, self.clock.wall_ns(), host)?;
         drop(self.view);
-        let mut behind = u64::MAX;
         for _ in 0..CATCH_UP_ROUNDS {
-            if behind <= CATCH_UP_LEN {
-                break;
-            }
             let mut to = 0;
             host.with_engine(&mut |engine| {
                 engine.log_mut().write_out()?;
                 to = engine.log().end().offset;
                 Ok(())
             })?;
-            behind = to - copy.read_to;
+            let behind = to - copy.read_to;
             copy.catch_up(to, host)?;
+            copy.make_room()?;
+            if behind <= CATCH_UP_LEN {
+                break;
+            }
         }
-        // Synced once here, so that the sync under the I/O lock has little left to do.
-        copy.file.file().sync().map_err(io("sync the new file beside"))?;
         let mut replacement = Some(replacement);
         host.with_engine(&mut |engine| {
             let log = engine.log_mut();
@@ -142,7 +145,7 @@ impl Maintenance for Rewrite {
                         clock: self.clock.clone(),
                         durability: self.durability,
                         end: copy.end.clone(),
-                        allocated: copy.end.offset,
+                        allocated: copy.room_to.max(copy.end.offset),
                     });
                     renewed.continue_counting(log.counters());
                     engine.replace_log(renewed);
@@ -170,11 +173,16 @@ struct Copy<'a> {
     old_path: PathBuf,
     /// Everything of the old log before this offset is in the new file.
     read_to: u64,
+    /// Zeros stand between the end and this offset.
+    room_to: u64,
     buffer: Vec<u8>,
 }
 
 impl Copy<'_> {
     fn write_base(&mut self, view: &View, time_ns: u64, host: &dyn MaintenanceHost) -> Result<()> {
+        // The place of the header, which comes last.
+        let header = [0; 2 * BLOCK_LEN];
+        self.file.write_all_at(&header, 0).map_err(StorageError::io("write", &self.path))?;
         write_state(
             view,
             Kind::Base,
@@ -187,6 +195,17 @@ impl Copy<'_> {
                 self.file.write_all_at(frame, offset).map_err(StorageError::io("write", &self.path))
             },
         )
+    }
+
+    /// Sees to it that zeros stand behind the end, and makes durable all that is written.
+    fn make_room(&mut self) -> Result<()> {
+        let end = self.end.offset;
+        if self.room_to < end + ROOM_LEN as u64 / 2 {
+            let room = vec![0; ROOM_LEN];
+            self.file.write_all_at(&room, end).map_err(StorageError::io("write", &self.path))?;
+            self.room_to = end + ROOM_LEN as u64;
+        }
+        self.file.sync().map_err(StorageError::io("sync", &self.path))
     }
 
     /// Copies the groups of the old log up to `to`, each sealed anew for its new place.
@@ -265,7 +284,9 @@ pub(crate) fn write_state(
 
 /// Bounds what the encoding adds to a record, in bytes.
 const RECORD_OVERHEAD_MAX: usize = 22;
-/// With so little left to copy the I/O lock may be taken for it, in bytes.
-const CATCH_UP_LEN: u64 = 256 << 10;
+/// After a round that copied no more than this, the I/O lock is taken for what came meanwhile, in bytes.
+const CATCH_UP_LEN: u64 = 4 << 10;
 /// Writers that are faster than the copy are caught up with under the I/O lock in the end.
 const CATCH_UP_ROUNDS: usize = 8;
+/// Zeros behind the new log's end, in bytes.
+const ROOM_LEN: usize = 64 << 10;

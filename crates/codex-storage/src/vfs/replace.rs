@@ -107,11 +107,16 @@ impl SteppedWriter {
             offset += part.len() as u64;
             self.unsynced += part.len();
             if self.unsynced >= STEP_LEN {
-                self.file.sync()?;
-                self.unsynced = 0;
+                self.sync()?;
             }
         }
         Ok(())
+    }
+
+    /// Makes durable what is written.
+    pub fn sync(&mut self) -> io::Result<()> {
+        self.unsynced = 0;
+        self.file.sync()
     }
 }
 
