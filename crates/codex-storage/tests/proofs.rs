@@ -17,7 +17,8 @@ use codex_storage::{
 
 const PATH: &str = "/folder/app.db";
 const CHECKPOINT: &str = "/folder/app.db.ckpt";
-const LOG_START: u64 = 8192;
+const BLOCK_LEN: u64 = 4096;
+const LOG_START: u64 = 2 * BLOCK_LEN;
 
 fn options(disk: &SimVfs) -> OpenOptions {
     // Nothing is rewritten and no checkpoint written but when a test asks for it.
@@ -450,12 +451,16 @@ fn without_the_key_the_head_is_the_same_and_every_flipped_byte_is_noticed_by_it_
         assert_eq!(log.compare_head(head).expect("its own"), Continuation::Same);
         drop(log);
         let len = disk.read_file(PATH).expect("the database").len() as u64;
-        // All of the header that is not reserved, a sample of the payload, and all of the last frames.
-        let bytes = (0..300).chain((LOG_START..len).step_by(if mode == Mode::Ledger { 9973 } else { 1 }));
+        // All of both header copies that is not reserved, a sample of the payload, and all of the last frames.
+        let copies = (0..300).chain(BLOCK_LEN..BLOCK_LEN + 300);
+        let bytes = copies.chain((LOG_START..len).step_by(if mode == Mode::Ledger { 9973 } else { 1 }));
         for byte in bytes.chain(len - 300..len) {
             disk.flip_bit(PATH, byte * 8).expect("the file has it");
             let read = UnkeyedLog::open(&disk, Path::new(PATH)).map(|log| log.report());
             match read {
+                Err(StorageError::Damaged { offset, .. }) if byte < LOG_START => {
+                    assert_eq!(offset, byte / BLOCK_LEN * BLOCK_LEN, "byte {byte}");
+                }
                 Err(StorageError::Damaged { .. }) => {}
                 // Magic and version come before the checksum.
                 Err(StorageError::UnsupportedVersion { .. }) => {

@@ -321,6 +321,13 @@ mod tests {
     }
 
     #[test]
+    fn an_index_of_more_runs_than_a_log_could_fill_is_of_another_log() {
+        let index = index(2);
+        assert!(index.fits(2 * RUN_LEN) && index.fits(u64::MAX));
+        assert!(!index.fits(2 * RUN_LEN - 1) && !index.fits(0));
+    }
+
+    #[test]
     fn an_index_reads_back_up_to_any_size() {
         let whole = index(5);
         for size in [0, 1, RUN_LEN, 3 * RUN_LEN + 7, 5 * RUN_LEN, 9 * RUN_LEN] {
