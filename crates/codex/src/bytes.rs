@@ -9,25 +9,39 @@ use std::sync::Arc;
 
 use codex_storage::Record;
 
-/// A key or a value: a part of a shared allocation. Cloning it copies a pointer.
+/// A key or a value: a part of a shared allocation, or a short key itself. Cloning it is cheap.
 ///
-/// The key and the value of a record share one allocation, which lives as long as either. `Debug` shows the
+/// The value and a longer key of a record share one allocation, which lives as long as either. `Debug` shows the
 /// length only.
 #[derive(Clone)]
 pub struct Bytes(Shared);
 
 #[derive(Clone)]
 enum Shared {
+    /// So many bytes of these. To copy them costs less than to count one more who shares them.
+    Short([u8; SHORT_LEN], u8),
     Key(Record),
     /// What follows behind the key and so many bytes more.
     Value(Record, u8),
     Own(Arc<[u8]>),
 }
 
+/// As much as the longest of the other forms takes anyway.
+const SHORT_LEN: usize = 22;
+const _: () = assert!(size_of::<Bytes>() == 24);
+
 impl Bytes {
     /// The key of a record.
-    pub(crate) fn key_of(record: Record) -> Self {
-        Self(Shared::Key(record))
+    pub(crate) fn key_of(record: &Record) -> Self {
+        let key = record.key();
+        let mut short = [0; SHORT_LEN];
+        match short.get_mut(..key.len()) {
+            Some(place) => {
+                place.copy_from_slice(key);
+                Self(Shared::Short(short, key.len().to_le_bytes()[0]))
+            }
+            None => Self(Shared::Key(record.clone())),
+        }
     }
 
     /// The value of a record without its first `skipped` bytes, which it must have.
@@ -41,6 +55,7 @@ impl Deref for Bytes {
 
     fn deref(&self) -> &[u8] {
         match &self.0 {
+            Shared::Short(bytes, len) => &bytes[..usize::from(*len)],
             Shared::Key(record) => record.key(),
             Shared::Value(record, skipped) => &record.value()[usize::from(*skipped)..],
             Shared::Own(bytes) => bytes,

@@ -70,7 +70,7 @@ impl LoggedCommit {
     fn of(commit: codex_storage::LoggedCommit) -> Result<Self> {
         let operation = |operation| match operation {
             codex_storage::Operation::Set(record) => Entry::of(record).map(Operation::Set),
-            codex_storage::Operation::Delete(record) => Ok(Operation::Delete(Bytes::key_of(record))),
+            codex_storage::Operation::Delete(record) => Ok(Operation::Delete(Bytes::key_of(&record))),
             codex_storage::Operation::Clear => Ok(Operation::Clear),
         };
         let operations = commit.operations.into_iter().map(operation).collect::<Result<_>>()?;

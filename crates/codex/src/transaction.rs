@@ -172,7 +172,7 @@ impl Transaction {
     fn range_within(&mut self, bounds: Bounds) -> Result<Vec<(Bytes, Bytes)>> {
         let mut found = BTreeMap::new();
         for record in self.view.range(bounds.clone()) {
-            found.insert(Bytes::key_of(record.clone()), value::encoded_bytes(record)?.1);
+            found.insert(Bytes::key_of(&record), value::encoded_bytes(record)?.1);
         }
         let records = found.len();
         let within: (Bound<&[u8]>, Bound<&[u8]>) =

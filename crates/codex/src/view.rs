@@ -37,7 +37,7 @@ pub struct Entry {
 
 impl Entry {
     pub(crate) fn of(record: Record) -> Result<Self> {
-        let (key, expires_at) = (Bytes::key_of(record.clone()), expires_at(&record));
+        let (key, expires_at) = (Bytes::key_of(&record), expires_at(&record));
         let (codec, value) = value::encoded_bytes(record)?;
         Ok(Self { key, codec, value, expires_at })
     }
@@ -223,7 +223,7 @@ impl FusedIterator for Entries {}
 pub struct Range(Records);
 
 fn pair(record: Record) -> Result<(Bytes, Bytes)> {
-    let key = Bytes::key_of(record.clone());
+    let key = Bytes::key_of(&record);
     Ok((key, value::encoded_bytes(record)?.1))
 }
 

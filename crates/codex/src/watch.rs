@@ -79,7 +79,7 @@ impl Watch {
         let (sequence, operation) = self.rest.pop_front()?;
         let change = match operation {
             Operation::Set(record) => Entry::of(record).map(KeyChange::Set),
-            Operation::Delete(record) => Ok(KeyChange::Deleted(Bytes::key_of(record))),
+            Operation::Delete(record) => Ok(KeyChange::Deleted(Bytes::key_of(&record))),
             Operation::Clear => Ok(KeyChange::Cleared),
         };
         Some(change.map(|change| Event { sequence: sequence.0, change }))
