@@ -10,14 +10,16 @@ use anyhow::{Context as _, Result, ensure};
 use crate::{Workspace, step};
 
 /// The tests of the storage layer that take a moment: most changes need no others.
-const QUICK: [&str; 13] = [
+const QUICK: [&str; 15] = [
     "--lib",
     "--test=background",
     "--test=closing",
     "--test=engines",
+    "--test=expiry",
     "--test=groups",
     "--test=history",
     "--test=hostile",
+    "--test=keys",
     "--test=leader_panic",
     "--test=model",
     "--test=opening",

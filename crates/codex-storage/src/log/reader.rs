@@ -95,6 +95,10 @@ mod tests {
 
     use std::path::Path;
 
+    use codex_crypto::{DatabaseId, RootKey, Salt};
+
+    use crate::format::SequenceNumber;
+    use crate::format::frame::Kind;
     use crate::sync::Arc;
     use crate::vfs::sim::{Operation, SimVfs};
     use crate::vfs::{Access, Vfs};
@@ -139,5 +143,34 @@ mod tests {
         assert_eq!(reader.bytes(1, 4).expect("it reads"), None);
         let mut reader = FrameReader::new(&*file, 100);
         assert_eq!(reader.bytes(1, 3).expect("it reads").as_deref(), Some(&b"123"[..]), "its last bytes");
+    }
+
+    #[test]
+    fn behind_a_frame_that_does_not_open_the_bytes_are_those_of_the_file() {
+        let root = RootKey::generate().expect("there is randomness");
+        let seals = Seals::encrypted(DatabaseId::from_bytes([1; 16]), root);
+        let offset = 200;
+        let header = FrameHeader {
+            kind: Kind::Commit,
+            begins: true,
+            ends: true,
+            offset,
+            first_sequence: SequenceNumber(1),
+            commit_count: 1,
+            payload_len: 0,
+            time_ns: 0,
+            durable: 0,
+            previous_leaf: Digest::ZERO,
+            salt: Salt::from_bytes([0; Salt::LEN]),
+        };
+        let mut frame = vec![7; FrameHeader::LEN + 50];
+        frame::seal(header, &mut frame, seals.id, &*seals.sealer).expect("there is randomness");
+        frame[FrameHeader::LEN + 3] ^= 1;
+        let all = [&[5; 200][..], &frame, &[6; 300]].concat();
+        let file = file(&all);
+        let mut reader = FrameReader::new(&*file, all.len() as u64);
+        assert!(reader.frame_at(offset, &seals).expect("it reads").is_none(), "it does not authenticate");
+        let read = reader.bytes(offset, all.len() - 200).expect("it reads").map(|bytes| bytes.to_vec());
+        assert_eq!(read.as_deref(), Some(&all[200..]));
     }
 }
