@@ -187,3 +187,23 @@ fn flushing_writes_the_floor_where_more_than_one_group_waited_for_its_sync() {
     database.flush().expect("nothing fails");
     assert_eq!((floor(), database.stats().syncs), (3, 2));
 }
+
+#[test]
+fn flushing_hands_over_and_syncs_what_was_buffered() {
+    let disk = SimVfs::new(1);
+    let database = open(&disk, Durability::Buffered);
+    set(&database, KIB);
+    database.flush().expect("nothing fails");
+    assert_eq!((database.stats().groups, database.stats().syncs), (1, 1));
+}
+
+#[test]
+fn a_commit_is_written_although_the_zeros_for_those_behind_it_find_no_space() {
+    let disk = SimVfs::new(1);
+    let database = open(&disk, Durability::Sync);
+    disk.fail_next(Operation::Write, 0, Fault::Before(DiskError::NoSpace));
+    let before = disk.log().len();
+    set(&database, KIB);
+    assert_eq!(since(&disk, before, Operation::Write).len(), 2, "the zeros in vain, then the frame");
+    assert_eq!(database.verify().expect("it is whole").commits, 1);
+}
