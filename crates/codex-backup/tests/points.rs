@@ -10,7 +10,7 @@ use codex_backup::{BackupError, RestoreOptions, restore};
 use codex_storage::clock::Clock;
 use codex_storage::sync::Arc;
 use codex_storage::vfs::sim::SimVfs;
-use codex_storage::{Background, Batch, Damage, Database, Mode, OpenOptions, Point, StorageError};
+use codex_storage::{Background, Batch, Damage, Database, Mode, NewKey, OpenOptions, Point, StorageError};
 use common::{PATH, number_in, open, set, unlock, vfs};
 
 const TARGET: &str = "/folder/then.db";
@@ -108,6 +108,21 @@ fn any_commit_can_be_restored_also_from_the_middle_of_a_group() {
             "{error:?}"
         );
         assert_eq!(number_in(&disk, TARGET), 10, "what stood at the target still does");
+    }
+}
+
+#[test]
+fn a_point_before_a_new_root_key_can_be_restored_and_goes_on_under_it() {
+    let disk = SimVfs::new(1);
+    for groups in [&[1, 3], &[2, 1], &[1, 2]] {
+        let database = commit_groups(&disk, Mode::Ledger, groups);
+        database.change_key_deep(&NewKey::from(unlock())).expect("nothing fails");
+        database.close().expect("nothing fails");
+    }
+    commit_groups(&disk, Mode::Ledger, &[2]).close().expect("nothing fails");
+    for sequence in 0..=12 {
+        restore_at(&disk, Point::Sequence(sequence)).expect("the log has it");
+        assert_eq!(restored(&disk, Mode::Ledger), sequence);
     }
 }
 

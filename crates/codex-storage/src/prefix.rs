@@ -59,7 +59,10 @@ impl Prefix {
         let path = self.files.database();
         let log = LogFile { file: &*self.file, path, header: &self.header, seals: &self.seals };
         let cut = cut(log, &self.end, point)?;
-        Ok(Self::new(self.file, self.files, &self.header, self.seals, cut))
+        // What goes on behind the cut does so under the root key of now, also where a retired one sealed what stood there.
+        let seals = self.seals.up_to(cut.kept);
+        let retired = seals.wrap_retired().map_err(StorageError::key(path))?;
+        Ok(Self::new(self.file, self.files.clone(), &Header { retired, ..self.header }, seals, cut))
     }
 
     /// Length of the copy, in bytes.
