@@ -5,7 +5,7 @@ mod common;
 use std::path::{Path, PathBuf};
 
 use codex_backup::{BackupError, Repository, RestoreOptions, Retention, Sent};
-use codex_storage::vfs::sim::{DiskError, Fault, SimVfs};
+use codex_storage::vfs::sim::{DiskError, Fault, Operation, SimVfs};
 use codex_storage::vfs::{Access, Lock, Vfs as _};
 use codex_storage::{Database, Mode, Point, StorageError};
 use common::{PATH, number, number_in, open, set, temporaries, unlock, vfs};
@@ -264,6 +264,49 @@ fn a_crash_or_fault_at_any_operation_leaves_whole_backups_and_the_next_one_goes_
                 disk.clear_faults();
                 database.close().expect("the disk is whole again");
                 judge(&disk, result.is_ok(), &format!("{mode}, {fault:?} at {operation}"));
+            }
+        }
+    }
+}
+
+/// A name that a killed backup or a failed prune gave or took is not durable, and the next one builds on it.
+#[test]
+fn a_power_loss_after_a_killed_backup_or_a_failed_prune_leaves_no_backup_without_its_pieces() {
+    let (begun, database, _) = begin(Mode::Ledger);
+    let prefix = database.durable_prefix().expect("the disk is whole");
+    let opened = |disk: &SimVfs| Repository::open(&vfs(disk), Path::new(REPOSITORY));
+    let back_up = |disk: &SimVfs| opened(disk)?.back_up(&prefix, 2, false).map(drop);
+    let prune = |disk: &SimVfs| opened(disk)?.prune(&Retention::default(), None, false).map(drop);
+    let runs: [&dyn Fn(&SimVfs) -> Result<(), BackupError>; 2] = [&back_up, &prune];
+    // The folder's sync behind each name that is given or taken.
+    let syncs = |run: &dyn Fn(&SimVfs) -> Result<(), BackupError>, disk: SimVfs| {
+        run(&disk).expect("nothing fails");
+        let names = [Operation::Rename, Operation::Remove];
+        let log = disk.log().into_iter().filter(move |logged| names.contains(&logged.operation));
+        log.map(|logged| logged.number + 1).collect::<Vec<_>>()
+    };
+    for run in runs {
+        for first in syncs(run, begun.snapshot()) {
+            for killed in [false, true] {
+                let mut disk = begun.snapshot();
+                if killed {
+                    disk.stop_at(first);
+                    run(&disk).expect_err("it is killed");
+                    disk = disk.process_crash();
+                } else {
+                    disk.fail_at(first, Fault::Before(DiskError::Io));
+                    run(&disk).expect_err("it fails");
+                }
+                for second in syncs(run, disk.snapshot()) {
+                    let disk = disk.snapshot();
+                    disk.stop_at(second);
+                    run(&disk).expect_err("the power fails");
+                    for seed in 0..50 {
+                        let place = format!("{first}, {second}, {killed}, seed {seed}");
+                        let verified = repository(&disk.crash(seed)).verify(None);
+                        verified.unwrap_or_else(|error| panic!("{place}: {error:?}"));
+                    }
+                }
             }
         }
     }

@@ -26,7 +26,7 @@ pub trait RepositoryStorage: Debug + Send + Sync {
     fn remove(&self, name: &str) -> io::Result<()>;
 
     /// Keeps other writers out, or with [`Lock::Shared`] writers only, as long as what this returns lives; `None` if
-    /// another process is in the way.
+    /// another process is in the way. What an exclusive holder then finds is durable.
     fn lock(&self, lock: Lock) -> io::Result<Option<RepositoryLock>>;
 }
 
@@ -48,8 +48,10 @@ impl LocalStorage {
         Self { vfs, folder: folder.to_path_buf() }
     }
 
-    /// Removes what an interrupted [`RepositoryStorage::put`] left. Only the exclusive holder of the lock may.
-    fn remove_temporaries(&self) -> io::Result<()> {
+    /// Removes what an interrupted [`RepositoryStorage::put`] left, and makes durable which names there are: whoever wrote
+    /// last may have been killed before a folder's sync, and nothing may build on a name that a power loss takes away or
+    /// brings back. Only the exclusive holder of the lock may.
+    fn settle(&self) -> io::Result<()> {
         let mut folders = vec![self.folder.clone()];
         for name in self.vfs.list(&self.folder)? {
             let path = self.folder.join(name);
@@ -64,6 +66,7 @@ impl LocalStorage {
                     self.vfs.remove(&folder.join(&*name))?;
                 }
             }
+            self.vfs.sync_directory(&folder)?;
         }
         Ok(())
     }
@@ -131,7 +134,7 @@ impl RepositoryStorage for LocalStorage {
             return Ok(None);
         }
         if exclusive {
-            self.remove_temporaries()?;
+            self.settle()?;
         }
         Ok(Some(RepositoryLock(file)))
     }
