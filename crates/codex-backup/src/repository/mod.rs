@@ -18,17 +18,18 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
 use base16ct::lower::encode_string as hex;
 use codex_crypto::Unlock;
 use codex_storage::format::header::LOG_START;
 use codex_storage::vfs::{Lock, Vfs};
-use codex_storage::{Prefix, StorageError, check_unkeyed};
+use codex_storage::{Point, Prefix, StorageError, check_unkeyed};
 use serde::{Deserialize, Serialize};
 
 pub use self::storage::{LocalStorage, RepositoryLock, RepositoryStorage};
 
-use self::image::Image;
+use self::image::{Image, ImageVfs};
 use self::manifest::{
     MANIFEST_LEN_MAX, Manifest, PIECE_LEN, Piece, VERSION, hash_of, is_database, manifest_name,
     parse_manifest_name, parse_piece_name, piece_name,
@@ -41,7 +42,7 @@ use crate::retention::Retention;
 /// A repository of backups.
 #[derive(Debug)]
 pub struct Repository {
-    storage: Box<dyn RepositoryStorage>,
+    storage: Arc<dyn RepositoryStorage>,
 }
 
 /// A backup that a repository holds.
@@ -109,7 +110,7 @@ struct Marker {
 }
 
 /// A manifest with what its name says.
-struct Found {
+pub(crate) struct Found {
     manifest: Manifest,
     hash: String,
 }
@@ -117,7 +118,7 @@ struct Found {
 impl Repository {
     /// The repository in a folder.
     pub fn open(vfs: &Arc<dyn Vfs>, folder: &Path) -> Result<Self, BackupError> {
-        let repository = Self { storage: Box::new(LocalStorage::new(vfs.clone(), folder)) };
+        let repository = Self { storage: Arc::new(LocalStorage::new(vfs.clone(), folder)) };
         repository.check()?;
         Ok(repository)
     }
@@ -129,7 +130,7 @@ impl Repository {
 
     /// The repository that a storage holds; a new one where it holds nothing.
     pub fn on(storage: Box<dyn RepositoryStorage>) -> Result<Self, BackupError> {
-        let repository = Self { storage };
+        let repository = Self { storage: Arc::from(storage) };
         match repository.check() {
             Err(BackupError::NoRepository { .. }) => repository.create()?,
             checked => checked?,
@@ -318,7 +319,8 @@ impl Repository {
         if damaged.len() > before {
             return Ok(());
         }
-        for (index, Found { manifest, hash }) in found.iter().enumerate() {
+        for (index, listed) in found.iter().enumerate() {
+            let Found { manifest, hash } = listed;
             let later = found.get(index + 1);
             let continued = later.is_some_and(|later| {
                 later.manifest.origin == manifest.origin
@@ -327,8 +329,8 @@ impl Repository {
             if continued {
                 continue;
             }
-            let image = Image::new(&*self.storage, database, manifest);
-            let whole = check_unkeyed(&image, &image.path()).is_ok_and(|(_, report)| {
+            let image = Image::new(&self.storage, database, listed);
+            let whole = check_unkeyed(&image, image.path()).is_ok_and(|(_, report)| {
                 report.head.size == manifest.size
                     && hex(report.head.root.as_bytes()) == manifest.root
                     && report.sequence == manifest.sequence
@@ -388,6 +390,8 @@ impl Repository {
 
     /// Restores the newest backup of a database, or with [`RestoreOptions::at`] the point that the repository reaches, to
     /// `target`. `database` may be left out where the repository holds only one.
+    ///
+    /// The newest backup must open with `unlock`. For a point, those that do not open with it are passed over.
     pub fn restore(
         &self,
         database: Option<&str>,
@@ -397,44 +401,60 @@ impl Repository {
     ) -> Result<(), BackupError> {
         let _lock = self.lock(Lock::Shared)?;
         let database = self.one(database)?;
-        let mut found = self.manifests(&database)?;
-        found.reverse();
+        let (image, prefix) = self.reaching(&database, unlock, options.at)?;
         let target = Target::take(target, options)?;
-        let mut tried: Option<(String, BackupError)> = None;
-        for Found { manifest, .. } in &found {
-            // An older backup of the same file holds nothing that the newer one does not.
-            if tried.as_ref().is_some_and(|(origin, _)| *origin == manifest.origin) {
-                continue;
-            }
-            match self.restore_one(&database, manifest, &target, unlock, options) {
-                Ok(copy) => return target.put(copy),
-                Err(error) if reaches_behind(&error) => tried = Some((manifest.origin.clone(), error)),
-                Err(error) => return Err(error),
-            }
-        }
-        Err(tried.map_or_else(|| BackupError::NoBackup { path: self.path() }, |(_, error)| error))
+        let copy = write_copy(&prefix, &options.vfs, target.path());
+        target.put(copy.map_err(|error| self.read_error(&image, error))?)
     }
 
-    fn restore_one(
+    /// The newest backup that opens and reaches the point, cut there.
+    fn reaching(
         &self,
         database: &str,
-        manifest: &Manifest,
-        target: &Target<'_>,
         unlock: Option<&Unlock>,
-        options: &RestoreOptions,
-    ) -> Result<codex_storage::vfs::replace::Replacement, BackupError> {
-        let vfs = &options.vfs;
-        let image = Image::new(&*self.storage, database, manifest);
-        let copy = write_copy(&image, vfs, target.path())?;
-        let opened = reading(vfs).open(copy.path(), unlock)?;
-        let prefix = opened.durable_prefix()?;
-        match options.at {
-            None => {
-                prefix.verify(&**copy.file(), copy.path())?;
-                opened.close()?;
-                Ok(copy)
+        at: Option<Point>,
+    ) -> Result<(Arc<Image>, Prefix), BackupError> {
+        let mut found = self.manifests(database)?;
+        found.reverse();
+        let mut behind = BTreeSet::new();
+        let (mut unopened, mut reported) = (None, None);
+        for (age, listed) in found.iter().enumerate() {
+            let Found { manifest, .. } = listed;
+            // An older backup of the same file holds nothing that the newer one does not.
+            if behind.contains(&manifest.origin) {
+                continue;
             }
-            Some(point) => write_copy(&prefix.at(point)?, vfs, target.path()),
+            let image = Arc::new(Image::new(&self.storage, database, listed));
+            let passed_over = match open_at(&image, unlock, at) {
+                Ok(_) if age > 0 && is_made_before(manifest, at) => {
+                    // What was committed between the two up to that time, no backup tells.
+                    BackupError::Storage(StorageError::NoSuchTime { path: image.path().to_path_buf() })
+                }
+                Ok(prefix) => return Ok((image, prefix)),
+                Err(error) => self.read_error(&image, error),
+            };
+            match passed_over {
+                BackupError::Storage(StorageError::WrongKey { .. }) if at.is_some() => {
+                    unopened.get_or_insert(passed_over);
+                }
+                error if reaches_behind(&error) => {
+                    behind.insert(&manifest.origin);
+                    reported = Some(error);
+                }
+                error => return Err(unopened.unwrap_or(error)),
+            }
+        }
+        Err(unopened.or(reported).unwrap_or_else(|| BackupError::NoBackup { path: self.path() }))
+    }
+
+    /// An error that comes of a piece which is not what was put there says so.
+    fn read_error(&self, image: &Image, error: BackupError) -> BackupError {
+        match image.damaged() {
+            Some(name) => {
+                let files = vec![(name, "is missing, or not what was put there")];
+                BackupError::RepositoryDamaged { path: self.path(), files }
+            }
+            None => error,
         }
     }
 
@@ -518,6 +538,21 @@ fn read_piece(source: &Prefix, at: u64, len: u64) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; usize::try_from(len).unwrap_or(usize::MAX).min(PIECE_LEN)];
     source.read_at(&mut bytes, at)?;
     Ok(bytes)
+}
+
+/// Opens a backup where it lies.
+fn open_at(image: &Arc<Image>, unlock: Option<&Unlock>, at: Option<Point>) -> Result<Prefix, BackupError> {
+    let vfs: Arc<dyn Vfs> = Arc::new(ImageVfs(Arc::clone(image)));
+    let prefix = reading(&vfs).open(image.path(), unlock)?.durable_prefix()?;
+    Ok(match at {
+        Some(point) => prefix.at(point)?,
+        None => prefix,
+    })
+}
+
+fn is_made_before(manifest: &Manifest, at: Option<Point>) -> bool {
+    let made = UNIX_EPOCH + Duration::from_nanos(manifest.time_ns);
+    matches!(at, Some(Point::Time(time)) if made < time)
 }
 
 /// Whether a point lies before what a backup reaches back to, so that one of an older file may have it.
