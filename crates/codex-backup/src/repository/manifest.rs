@@ -1,7 +1,7 @@
 //! What a backup in a repository says about itself. Layout: `docs/backups.md`, "What is where".
 
 use base16ct::lower::encode_string as hex;
-use codex_storage::format::header::{BLOCK_LEN, LOG_START};
+use codex_storage::format::header::{self, BLOCK_LEN, LOG_START};
 use serde::{Deserialize, Serialize};
 
 use codex_crypto::{Digest, sha256};
@@ -60,6 +60,13 @@ impl Manifest {
     pub(crate) fn header_block(&self) -> Option<Vec<u8>> {
         let block = base16ct::lower::decode_vec(&self.header).ok()?;
         (block.len() == BLOCK_LEN).then_some(block)
+    }
+
+    /// The id in its header, in hexadecimal: of which database it is. Nothing but the header's checksum is checked.
+    pub(crate) fn database(&self) -> Option<String> {
+        let block = self.header_block()?.try_into().ok()?;
+        let header = header::choose(&[block, block]).ok()?.header;
+        Some(hex(header.id.as_bytes()))
     }
 
     /// Where the log ends, in bytes from the start of the file.

@@ -150,7 +150,12 @@ impl Repository {
     }
 
     fn check(&self) -> Result<(), BackupError> {
-        let marker = self.storage.get(MARKER, 4096).map_err(self.io("read"))?;
+        let marker = match self.storage.get(MARKER, MARKER_LEN_MAX) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                return Err(BackupError::NotARepository { path: self.path() });
+            }
+            marker => marker.map_err(self.io("read"))?,
+        };
         let marker = marker.ok_or_else(|| BackupError::NoRepository { path: self.path() })?;
         match serde_json::from_slice(&marker) {
             Ok(Marker { codex_repository: VERSION }) => Ok(()),
@@ -492,6 +497,9 @@ impl Repository {
                 bytes => bytes.map_err(self.io("read"))?,
             };
             match bytes.and_then(|bytes| Manifest::decode(&bytes, number, hash)) {
+                Some(manifest) if manifest.database().as_deref() != Some(database) => {
+                    damaged.push((full, "is of another database"));
+                }
                 Some(manifest) => found.push(Found { manifest, hash: hash.to_owned() }),
                 None => damaged.push((full, "is not what was put there")),
             }
@@ -578,3 +586,4 @@ fn listed(database: &str, Found { manifest, hash }: &Found) -> RepositoryBackup 
 }
 
 const MARKER: &str = "codex-repository.json";
+const MARKER_LEN_MAX: usize = 4096;

@@ -32,7 +32,7 @@ pub trait RepositoryStorage: Debug + Send + Sync {
 
 /// Holds the lock of a repository.
 #[derive(Debug)]
-pub struct RepositoryLock(#[expect(dead_code, reason = "it is held, not used")] Arc<dyn File>);
+pub struct RepositoryLock(#[expect(dead_code, reason = "it is held, not used")] Option<Arc<dyn File>>);
 
 /// A repository in a folder.
 #[derive(Debug)]
@@ -128,7 +128,9 @@ impl RepositoryStorage for LocalStorage {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.vfs.open(&path, access)?,
                 created => created?,
             },
-            _ => self.vfs.open(&path, access)?,
+            // A copy of a repository may lack it, and be where nothing can be written. Nobody writes there either.
+            None => return Ok(Some(RepositoryLock(None))),
+            Some(_) => self.vfs.open(&path, access)?,
         };
         if !file.try_lock(lock)? {
             return Ok(None);
@@ -136,7 +138,7 @@ impl RepositoryStorage for LocalStorage {
         if exclusive {
             self.settle()?;
         }
-        Ok(Some(RepositoryLock(file)))
+        Ok(Some(RepositoryLock(Some(file))))
     }
 }
 
