@@ -10,6 +10,7 @@ use codex_storage::{Database, OpenOptions, Prefix, StorageError, View};
 use crate::answers::chain;
 use crate::history::Step;
 use crate::model::Timeline;
+use crate::repository::Held;
 use crate::world::{Counts, End, PATH, Taken, World, fail, files};
 
 impl World {
@@ -106,6 +107,7 @@ impl World {
             copying: None,
             rotation: Vec::new(),
             rotating: None,
+            held: Held::default(),
             stop: None,
             counts: Counts::default(),
             ..*self

@@ -5,6 +5,7 @@ use std::path::Path;
 use codex_storage::{OpenOptions, StorageError};
 
 use crate::history::{Again, AgainEvent, Crash, CrashKind};
+use crate::repository::Look;
 use crate::watch::LOG_START;
 use crate::world::{End, PATH, Taken, World, fail};
 
@@ -52,7 +53,8 @@ impl World {
         }
         self.verify()?;
         self.no_temporaries()?;
-        self.check_copies()
+        self.check_copies()?;
+        self.check_repository(Look::Restore)
     }
 
     pub(crate) fn power_off(&mut self, kind: CrashKind) {

@@ -144,6 +144,12 @@ pub enum Step {
     Rotate,
     /// Closes, and puts a copy or one of the rotation in the database's place, chosen by the number.
     Restore(u64),
+    /// A backup into the repository.
+    Send,
+    /// Prunes the repository to its newest backups, as many as the number says.
+    Prune(u64),
+    /// Closes, and restores the newest backup of the repository or a state shortly before it, as the number says.
+    Fetch(u64),
     /// The files are copied as they are, and the steps follow on the copy alone.
     Fork(Vec<Step>),
     /// Rot strikes a copy of the disk, and a bit of the open file, as the seed says.
@@ -197,7 +203,7 @@ struct Writer {
 
 impl Writer {
     fn step(&mut self) -> Step {
-        match self.random.below(139) {
+        match self.random.below(147) {
             0..35 => Step::Commit(self.commit()),
             35..42 => {
                 let count = 2 + self.random.below(5);
@@ -225,6 +231,9 @@ impl Writer {
             115..123 => Step::Fail(self.aim(), self.fault()),
             123..126 => Step::Full(self.random.below(100_000)),
             126..135 => Step::Keys(self.key_change()),
+            135..140 => Step::Send,
+            140..141 => Step::Prune(self.random.next_u64()),
+            141..143 => Step::Fetch(self.random.next_u64()),
             _ => Step::Relent,
         }
     }
@@ -422,6 +431,14 @@ impl fmt::Display for Step {
             Self::Backup => f.write_str("back up"),
             Self::Rotate => f.write_str("rotate the backups"),
             Self::Restore(number) => write!(f, "close and restore backup {number} of those there are"),
+            Self::Send => f.write_str("back up into the repository"),
+            Self::Prune(choice) => write!(f, "prune the repository to its newest {}", 1 + choice % 3),
+            Self::Fetch(choice) => match choice % 3 {
+                0 => f.write_str("close and restore from the repository"),
+                before => {
+                    write!(f, "close and restore from the repository, {before} commits before its last")
+                }
+            },
             Self::Fork(steps) => {
                 let steps: Vec<_> = steps.iter().map(ToString::to_string).collect();
                 write!(f, "on a copy of the files alone: {}", steps.join("; "))

@@ -16,7 +16,7 @@ use crate::world::{PATH, Taken, World, fail};
 /// The key that a new database is made with.
 pub(crate) const FIRST_KEY: u8 = 1;
 
-fn key(number: u8) -> Unlock {
+pub(crate) fn key(number: u8) -> Unlock {
     Unlock::from(EncryptionKey::from_bytes([number; 32]))
 }
 

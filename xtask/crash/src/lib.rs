@@ -21,6 +21,7 @@ mod crashes;
 pub mod history;
 mod keys;
 pub mod model;
+mod repository;
 mod rot;
 pub mod run;
 pub mod search;

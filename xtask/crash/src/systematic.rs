@@ -31,6 +31,12 @@ pub fn scripts() -> Vec<History> {
             }
         }
     }
+    for mode in [Mode::Snapshot, Mode::Ledger] {
+        for encrypted in [false, true] {
+            let setup = Setup { mode, encrypted, durability: Durability::Sync, keep: 1 };
+            scripts.push(History { seed: 1, setup, steps: repository() });
+        }
+    }
     scripts
 }
 
@@ -78,6 +84,46 @@ fn life(durability: Durability) -> Vec<Step> {
         Step::Close,
         Step::ReadOnly,
         Step::ReadViews,
+    ]
+}
+
+/// What a repository can go through beside changes of keys, once.
+fn repository() -> Vec<Step> {
+    let mut stamp = 0;
+    let mut commit = |key, len| {
+        stamp += 1;
+        let changes = vec![Change::Set(key, Value { stamp, len })];
+        Step::Commit(Commit { changes, condition: None })
+    };
+    vec![
+        commit(0, 30),
+        commit(1, 600),
+        Step::Send,
+        Step::Keys(KeyChange::Add),
+        commit(2, 40),
+        Step::Send,
+        Step::Keys(KeyChange::Change),
+        Step::Keys(KeyChange::Remove(0)),
+        commit(0, 50),
+        Step::Send,
+        // Two are kept, one goes.
+        Step::Prune(1),
+        Step::Keys(KeyChange::Deep),
+        commit(3, 300),
+        Step::Send,
+        Step::Maintain,
+        commit(4, 20),
+        commit(5, 20),
+        Step::Send,
+        // The newest backup, which goes on; then the state before its last commit, which is a fork.
+        Step::Fetch(0),
+        commit(6, 20),
+        Step::Send,
+        Step::Fetch(1),
+        commit(7, 30),
+        Step::Send,
+        Step::Prune(0),
+        Step::Close,
     ]
 }
 

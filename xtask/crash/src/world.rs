@@ -25,6 +25,7 @@ use crate::answers::chain;
 use crate::history::{Aim, Commit, Crash, CrashKind, History, Setup, Step};
 use crate::keys::FIRST_KEY;
 use crate::model::{Change, State, Timeline, Value, batch};
+use crate::repository::{Held, Look};
 use crate::watch::Watched;
 
 /// Figures of one history, or of many.
@@ -126,6 +127,8 @@ pub struct World {
     pub(crate) rotation: Vec<(PathBuf, Timeline)>,
     /// The newest of a rotation that an error or a crash interrupted.
     pub(crate) rotating: Option<Timeline>,
+    /// The backups in the repository.
+    pub(crate) held: Held,
     /// What to do when the machine stops.
     pub(crate) stop: Option<Crash>,
     pub(crate) counts: Counts,
@@ -160,6 +163,7 @@ impl World {
             copying: None,
             rotation: Vec::new(),
             rotating: None,
+            held: Held::default(),
             stop: None,
             counts: Counts::default(),
         }
@@ -209,6 +213,7 @@ impl World {
         self.step(&Step::Close)?;
         self.step(&Step::ReadOnly)?;
         self.check_copies()?;
+        self.check_repository(Look::Restore)?;
         self.counts.operations += self.watched.disk().operations();
         self.counts.sealings = self.watched.sealings();
         Ok(self.counts)
@@ -242,6 +247,9 @@ impl World {
             Step::Backup => self.back_up(),
             Step::Rotate => self.rotate(),
             Step::Restore(number) => self.restore(*number),
+            Step::Send => self.send(),
+            Step::Prune(choice) => self.prune(*choice),
+            Step::Fetch(choice) => self.fetch(*choice),
             Step::Fork(steps) => self.fork_and_go_on(steps),
             Step::Rot(seed) => self.rot(*seed),
             Step::Crash(crash) => self.crash(crash),
