@@ -4,7 +4,9 @@
 use std::error::Error as _;
 use std::fs;
 
-use codex::proof::{CommitProof, Continuation, ContinuationProof, HeadNote, LogHead, SigningKey, UnkeyedLog};
+use codex::proof::{
+    CommitProof, Continuation, ContinuationProof, HeadNote, LogHead, SigningKey, UnkeyedLog, VerifyingKey,
+};
 use codex::{EncryptionKey, Error, ErrorKind, Mode, Options, Result, Store};
 
 fn options() -> Options {
@@ -158,4 +160,67 @@ fn opening_can_demand_a_head_and_notices_an_older_copy() {
     fs::remove_file(&path).expect("it is there");
     assert_eq!(said(options().expect_head(head).open(&path)).0, ErrorKind::NotFound);
     assert!(!path.exists());
+}
+
+/// Flips every bit of a text, cuts it everywhere, and leaves out and doubles every line. `read` says what a text is taken to
+/// say, if it is taken: nothing else than the whole one says. How many were tried, and how many taken.
+fn changed_texts_say_the_same_or_nothing(text: &str, read: impl Fn(&str) -> Option<String>) -> [usize; 2] {
+    let said = read(text).expect("it is as it was made");
+    let bytes = text.as_bytes();
+    let mut changed: Vec<Vec<u8>> = (0..bytes.len()).map(|len| bytes[..len].to_vec()).collect();
+    for bit in 0..bytes.len() * 8 {
+        let mut flipped = bytes.to_vec();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        changed.push(flipped);
+    }
+    let lines: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
+    for at in 0..lines.len() {
+        changed.push([&lines[..at], &lines[at + 1..]].concat().concat());
+        changed.push([&lines[..=at], &lines[at..]].concat().concat());
+    }
+    // What is no text any more does not get as far as a parser.
+    let taken = changed.iter().filter_map(|changed| read(std::str::from_utf8(changed).ok()?));
+    let same = taken.inspect(|taken| assert_eq!(*taken, said)).count();
+    [changed.len(), same]
+}
+
+#[test]
+fn no_bit_of_a_signed_head_or_proof_can_be_changed_and_mean_something_else() {
+    let folder = folder();
+    let store = ledger(&folder, 10);
+    let key = SigningKey::generate("example.com/audit").expect("random bytes");
+    let mut older = HeadNote::from(store.log_head());
+    older.sign(&key);
+    for number in 10..15_u64 {
+        store.set("counter", &number).expect("a commit");
+    }
+    let mut commit = store.prove(4).expect("it is there");
+    commit.sign(&key);
+    let mut continuation = store.prove_consistency(10, 15).expect("both are there");
+    continuation.sign(&key);
+    let known = key.verifying_key();
+    let head = changed_texts_say_the_same_or_nothing(&older.to_string(), |text| {
+        let note: HeadNote = text.parse().ok()?;
+        note.verify(known).ok()?;
+        Some(note.head().to_string())
+    });
+    let commit = changed_texts_say_the_same_or_nothing(&commit.to_string(), |text| {
+        let proof: CommitProof = text.parse().ok()?;
+        proof.head().verify(known).ok()?;
+        Some(format!("{:?} {}", proof.verify().ok()?, proof.head().head()))
+    });
+    let continuation = changed_texts_say_the_same_or_nothing(&continuation.to_string(), |text| {
+        let proof: ContinuationProof = text.parse().ok()?;
+        proof.head().verify(known).ok()?;
+        proof.verify(older.head()).ok()?;
+        Some(format!("{:?} {}", proof.consistency(), proof.head().head()))
+    });
+    let public = changed_texts_say_the_same_or_nothing(&known.to_string(), |text| {
+        let key: VerifyingKey = text.parse().ok()?;
+        older.verify(&key).ok()?;
+        Some(key.to_string())
+    });
+    println!("tried and taken: {head:?} heads, {commit:?} and {continuation:?} proofs, {public:?} keys");
+    // The line of a signature may be there twice.
+    assert_eq!([head[1], commit[1], continuation[1], public[1]], [1, 1, 1, 0]);
 }
