@@ -300,6 +300,12 @@ impl Database {
         keys::slots(&self.shared)
     }
 
+    /// Whether a copy of the database has the key slots that the database has now, bit for bit. What it goes by is not
+    /// authenticated: good for telling whether a backup is due.
+    pub fn has_slots_of(&self, copy: &Path) -> Result<bool> {
+        keys::are_those_of(&self.shared, copy)
+    }
+
     /// Adds a way in, and returns its number. What is durable when this and the next three return, and what an error
     /// leaves: `docs/durability.md`, "Keys".
     pub fn add_key(&self, new: &NewKey) -> Result<usize> {

@@ -103,6 +103,12 @@ pub(crate) fn slots(shared: &Shared) -> Result<Vec<SlotInfo>> {
     infos(&slots, *opened, shared.files.database())
 }
 
+pub(crate) fn are_those_of(shared: &Shared, copy: &Path) -> Result<bool> {
+    let file = shared.vfs.open(copy, Access::Read).map_err(StorageError::io("open", copy))?;
+    let slots = read_slots(&*file, copy)?;
+    shared.core.with_engine(|engine| Ok(engine.log().header().slots == slots))
+}
+
 pub(crate) fn add(shared: &Shared, new: &NewKey) -> Result<usize> {
     let _one_change_at_a_time = shared.key_slot.lock();
     let (root, mut slots) = current(shared)?;

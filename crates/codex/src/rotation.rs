@@ -142,6 +142,8 @@ impl Rotation {
             Some(floor) => database.commits_behind(&floor)?,
             None => None,
         };
+        // What only an old key opens is no copy to whoever has put that key away.
+        let keys_changed = recorded.is_some() && !database.has_slots_of(&newest)?;
         let age = match codex_backup::list(&*self.vfs, database.files())?.first() {
             Some(backup) if recorded.is_some() && backup.number == 1 => {
                 Duration::from_nanos(self.clock.wall_ns().saturating_sub(backup.modified_ns))
@@ -152,6 +154,7 @@ impl Rotation {
         // Of a copy from before a rewrite nobody knows how far it is behind.
         state.copied = Some(sequence.saturating_sub(behind.unwrap_or(u64::MAX)));
         let due = match self.policy.every {
+            _ if keys_changed && head.size > 0 => true,
             _ if behind == Some(0) => false,
             BackupInterval::OnOpen => true,
             BackupInterval::Commits(count) => behind.is_none_or(|behind| behind >= count.max(1)),
@@ -253,12 +256,14 @@ mod tests {
     use std::path::Path;
     use std::sync::atomic::{AtomicU64, Ordering};
 
+    use codex_crypto::{EncryptionKey, Unlock};
     use codex_storage::vfs::sim::{DiskError, Fault, Operation, SimVfs};
-    use codex_storage::{Background, Batch, Mode, OpenOptions};
+    use codex_storage::{Background, Batch, Mode, NewKey, OpenOptions};
 
     use super::*;
 
     const PATH: &str = "/app.db";
+    const DAY: Duration = Duration::from_hours(24);
 
     /// A clock that a test sets, in seconds.
     #[derive(Debug, Default)]
@@ -289,6 +294,15 @@ mod tests {
     }
 
     fn open(disk: &SimVfs, clock: &Arc<SetClock>, policy: BackupPolicy) -> Opened {
+        open_with(disk, clock, policy, None)
+    }
+
+    fn open_with(
+        disk: &SimVfs,
+        clock: &Arc<SetClock>,
+        policy: BackupPolicy,
+        unlock: Option<&Unlock>,
+    ) -> Opened {
         let vfs: Arc<dyn Vfs> = Arc::new(disk.clone());
         let rotation = Arc::new(Rotation::new(policy, vfs.clone(), clock.clone()));
         let options = OpenOptions {
@@ -299,7 +313,7 @@ mod tests {
             chore: Some(rotation.clone()),
             ..OpenOptions::default()
         };
-        let database = options.open(Path::new(PATH), None).expect("it opens");
+        let database = options.open(Path::new(PATH), unlock).expect("it opens");
         rotation.begin(&database);
         Opened { disk: disk.clone(), clock: clock.clone(), rotation, database }
     }
@@ -383,6 +397,44 @@ mod tests {
             assert_eq!(opened.copies(), [5]);
             let opened = opened.reopen(policy);
             assert_eq!(opened.copies(), [5], "nothing has changed");
+        }
+    }
+
+    #[test]
+    fn an_opening_behind_a_change_of_keys_makes_a_copy_that_the_new_one_opens() {
+        let key = |byte| Unlock::from(EncryptionKey::from_bytes([byte; 32]));
+        let disk = SimVfs::new(1);
+        let copies = |with: u8, policy| {
+            let opened = open_with(&disk, &Arc::default(), policy, Some(&key(with)));
+            if opened.database.stats().sequence == 0 {
+                opened.commit(1);
+            }
+            opened.database.tend().expect("the log is whole");
+            let copies = codex_backup::list(&disk, opened.database.files()).expect("the disk is whole").len();
+            (opened, copies)
+        };
+        let policies = [
+            BackupPolicy::keep(9),
+            BackupPolicy::keep(9).every(Commits(100)),
+            BackupPolicy::keep(9).every(DAY),
+        ];
+        drop(copies(1, policies[0]));
+        assert_eq!(copies(1, policies[0]).1, 1);
+        for (number, policy) in (1..).zip(policies) {
+            let (opened, before) = copies(number, policy);
+            assert_eq!(before, usize::from(number), "nothing has changed");
+            let new = NewKey::from(key(number + 1));
+            if number == 2 {
+                opened.database.change_key_deep(&new).expect("nothing fails");
+            } else {
+                opened.database.change_key(&new).expect("nothing fails");
+            }
+            drop(opened);
+            assert_eq!(copies(number + 1, policy).1, before + 1, "{policy:?}");
+            let options =
+                OpenOptions { vfs: Arc::new(disk.clone()), read_only: true, ..OpenOptions::default() };
+            let newest = options.open(Path::new("/app.db.bak.1"), Some(&key(number + 1))).expect("it opens");
+            assert_eq!(newest.stats().sequence, 1);
         }
     }
 
