@@ -115,7 +115,8 @@ impl World {
         self.close()?;
         self.check_repository(Look::Verify)?;
         let Some(newest) = self.held.backups.last() else { return Ok(()) };
-        let at = (choice % 3 > 0).then(|| newest.timeline.last().saturating_sub(choice % 3));
+        let back = choice % 3;
+        let at = (back > 0).then(|| newest.timeline.last().saturating_sub(back));
         let unlock = opener(&newest.timeline);
         // What a rewrite has merged is looked for in older backups that the key opens.
         let reaching = self.held.backups.iter().rev().filter_map(|sent| {
@@ -179,10 +180,10 @@ impl World {
         let (sending, pruning) = (sending.take(), pruning.take());
         let repository = match Repository::open(&vfs, Path::new(REPOSITORY)) {
             Err(BackupError::NoRepository { .. }) if self.held.backups.is_empty() => return Ok(()),
-            opened => opened.map_err(told)?,
+            opened => opened.map_err(|error| told(&error))?,
         };
-        repository.verify(None).map_err(told)?;
-        let listed = repository.list().map_err(told)?;
+        repository.verify(None).map_err(|error| told(&error))?;
+        let listed = repository.list().map_err(|error| told(&error))?;
         let kept = self.held.backups.len().saturating_sub(pruning.unwrap_or(usize::MAX));
         let is_there = |sent: &Sent| listed.iter().any(|backup| backup.number == sent.number);
         for (index, sent) in self.held.backups.iter().enumerate() {
@@ -201,7 +202,9 @@ impl World {
         for (sent, listed) in self.held.backups.iter().rev().zip(&listed) {
             let options = RestoreOptions { overwrite: true, at: None, vfs: vfs.clone() };
             let target = Path::new("/elsewhere/restored.db");
-            repository.restore(None, target, opener(&sent.timeline).as_ref(), &options).map_err(told)?;
+            repository
+                .restore(None, target, opener(&sent.timeline).as_ref(), &options)
+                .map_err(|error| told(&error))?;
             let view = fork.peek(target)?;
             let number = sent.number;
             sent.timeline
@@ -260,8 +263,8 @@ fn opener(timeline: &Timeline) -> Option<Unlock> {
     timeline.keys.first().map(|number| key(*number))
 }
 
-fn told(error: BackupError) -> String {
-    format!("the repository: {}", chain(&error))
+fn told(error: &BackupError) -> String {
+    format!("the repository: {}", chain(error))
 }
 
 fn is_temporary(path: &Path) -> bool {
