@@ -8,6 +8,7 @@ mod ci;
 mod crash;
 mod evidence;
 mod examples;
+mod expected;
 mod fuzz;
 mod lexer;
 mod loom;
@@ -35,7 +36,7 @@ Usage: cargo xtask COMMAND
              mutation testing of the cryptography and the core, with cargo-mutants
   tidy       the architecture's invariants, checked over the sources
   evidence   heads and proofs, checked by a Python program that shares no line with ours
-  examples   every example of every crate
+  examples   every example of every crate, and whether it prints what it should
   readme     the README's commands, tests left out, as on a fresh checkout
   bench peers [OPTIONS]
              us beside other databases and the machine's limits; `--help` lists its options";
