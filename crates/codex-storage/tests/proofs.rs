@@ -396,6 +396,23 @@ fn after_a_rewrite_the_last_head_before_it_is_continued_and_others_cannot_be_com
     assert!(matches!(rewritten, HeadMismatch::Rewritten), "{rewritten:?}");
 }
 
+/// The header of such a file has zeros where others name the root of the file before them.
+#[test]
+fn a_head_of_zeros_is_refused_by_a_database_that_was_never_rewritten() {
+    for mode in [Mode::Snapshot, Mode::Ledger] {
+        let database = create(&SimVfs::new(1), mode, true);
+        let heads = grow(&database, 3);
+        for size in [1, 3, 4] {
+            let zeros = ExpectedHead { id: Some(heads[0].id), size, root: Digest::ZERO };
+            let refused = mismatch(database.compare_head(zeros));
+            match size {
+                4 => assert!(matches!(refused, HeadMismatch::Ahead { head: 4, log: 3 }), "{refused:?}"),
+                _ => assert!(matches!(refused, HeadMismatch::Forked { head } if head == size), "{refused:?}"),
+            }
+        }
+    }
+}
+
 #[test]
 fn bytes_that_are_no_frame_of_the_database_say_nothing() {
     let database = create(&SimVfs::new(1), Mode::Ledger, true);
