@@ -195,15 +195,13 @@ pub(crate) fn compare_in(
     {
         return Ok(if frames == 0 { Continuation::Same } else { Continuation::Extends { frames } });
     }
-    let replaced = log.header.predecessor_root;
-    if replaced == head.root {
-        Ok(Continuation::Replaces)
-    } else if replaced != Digest::ZERO {
-        mismatch(HeadMismatch::Rewritten)
-    } else if frames.is_none() {
-        mismatch(HeadMismatch::Ahead { head: head.size, log: log.size() })
-    } else {
-        mismatch(HeadMismatch::Forked { head: head.size })
+    // Zeros stand for no predecessor, so a head of zeros is not its.
+    let replaced = Some(log.header.predecessor_root).filter(|root| *root != Digest::ZERO);
+    match (replaced, frames) {
+        (Some(root), _) if root == head.root => Ok(Continuation::Replaces),
+        (Some(_), _) => mismatch(HeadMismatch::Rewritten),
+        (None, None) => mismatch(HeadMismatch::Ahead { head: head.size, log: log.size() }),
+        (None, Some(_)) => mismatch(HeadMismatch::Forked { head: head.size }),
     }
 }
 
