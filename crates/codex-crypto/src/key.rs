@@ -11,6 +11,18 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::{KeyError, RandomError, random};
 
 /// A 256-bit key that unlocks a database. Wiped when dropped.
+///
+/// ```
+/// use codex_crypto::EncryptionKey;
+///
+/// # fn main() -> Result<(), codex_crypto::KeyError> {
+/// let key = EncryptionKey::generate()?;
+/// let kept = key.to_hex(); // 64 digits, wiped when dropped
+/// let same = EncryptionKey::from_hex(&kept)?;
+/// assert_eq!(same.to_hex(), kept);
+/// # Ok(())
+/// # }
+/// ```
 pub struct EncryptionKey(SecretBytes);
 
 impl EncryptionKey {
@@ -72,6 +84,17 @@ impl Passphrase {
 }
 
 /// What opens a key slot.
+///
+/// ```
+/// use codex_crypto::{EncryptionKey, Unlock};
+///
+/// # fn main() -> Result<(), codex_crypto::KeyError> {
+/// let for_people = Unlock::passphrase("correct horse battery staple");
+/// let for_machines = Unlock::from(EncryptionKey::generate()?);
+/// assert!(matches!((for_people, for_machines), (Unlock::Passphrase(_), Unlock::EncryptionKey(_))));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Unlock {

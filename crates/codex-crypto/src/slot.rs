@@ -219,6 +219,17 @@ pub enum SlotKind {
 
 /// How much time and memory it takes to try one passphrase: the parameters of Argon2id (RFC 9106),
 /// always within bounds.
+///
+/// ```
+/// use codex_crypto::PassphraseCost;
+///
+/// # fn main() -> Result<(), codex_crypto::KeyError> {
+/// // 128 MiB, three passes, four lanes.
+/// let cost = PassphraseCost::new(128 * 1024, 3, 4)?;
+/// assert_eq!(cost.memory_kib(), 2 * PassphraseCost::RECOMMENDED.memory_kib());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PassphraseCost {
     memory_kib: u32,

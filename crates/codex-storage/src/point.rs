@@ -5,6 +5,21 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::format::SequenceNumber;
 
 /// A point in a history: which commits count as made.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("app.db");
+/// use codex_storage::{Batch, Mode, OpenOptions, Point};
+///
+/// let options = OpenOptions { mode: Some(Mode::Ledger), ..OpenOptions::default() };
+/// let database = options.open(&path, None)?;
+/// let mut batch = Batch::new();
+/// batch.set(b"key", &[b"value"])?;
+/// database.commit(batch)?;
+/// assert!(!database.at(Point::Sequence(0))?.has(b"key"));
+/// assert!(database.at(Point::Time(std::time::SystemTime::now()))?.has(b"key"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Point {
     /// The commits up to the one with this sequence number; 0 is before the first.

@@ -9,6 +9,20 @@ use codex_storage::Point;
 use crate::error::Result;
 
 /// One copy of the rotation beside a database.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("app.db");
+/// use codex::{BackupPolicy, Options, Store};
+///
+/// let store = Options::new().backups(BackupPolicy::keep(3)).open(&path)?;
+/// store.set("a", &1)?;
+/// store.rotate_backup()?;
+/// let backup: &codex::Backup = &store.backups()?[0];
+/// let copy = Store::open(&backup.path)?;
+/// assert_eq!(copy.get::<u32>("a")?, Some(1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Backup {
@@ -30,6 +44,23 @@ impl From<codex_backup::Backup> for Backup {
 }
 
 /// How a backup is restored.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("app.db");
+/// use codex::{Mode, Options, Point, RestoreOptions, Store, restore};
+///
+/// let store = Options::new().mode(Mode::Ledger).open(&path)?;
+/// store.set("a", &1)?;
+/// store.clear()?; // a mistake
+/// let backup = folder.path().join("backup.db");
+/// store.backup(&backup)?;
+/// store.close()?;
+///
+/// restore(&backup, &path, RestoreOptions::new().overwrite(true).at(Point::Sequence(1)))?;
+/// assert_eq!(Store::open(&path)?.get::<u32>("a")?, Some(1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct RestoreOptions {
     overwrite: bool,
@@ -92,6 +123,22 @@ impl RestoreOptions {
 /// Restores the backup at `source` to `target`, where nothing may stand unless
 /// [`RestoreOptions::overwrite`] is set. Every frame is verified before the target has its name; durable when this
 /// returns. The backup is left as it is.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let store = codex::Store::open(folder.path().join("app.db"))?;
+/// use codex::{ErrorKind, RestoreOptions, Store, restore};
+///
+/// store.set("a", &1)?;
+/// let (backup, target) = (folder.path().join("backup.db"), folder.path().join("restored.db"));
+/// store.backup(&backup)?;
+/// restore(&backup, &target, RestoreOptions::new())?;
+/// assert_eq!(Store::open(&target)?.get::<u32>("a")?, Some(1));
+/// // What stands there is replaced only if the options say so.
+/// let again = restore(&backup, &target, RestoreOptions::new());
+/// assert!(again.is_err_and(|error| error.kind() == ErrorKind::Validation));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn restore(source: impl AsRef<Path>, target: impl AsRef<Path>, options: RestoreOptions) -> Result<()> {
     let (unlock, restoring) = options.into_parts();
     codex_backup::restore(source.as_ref(), target.as_ref(), unlock.as_ref(), &restoring)?;

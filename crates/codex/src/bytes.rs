@@ -13,6 +13,18 @@ use codex_storage::Record;
 ///
 /// The value and a longer key of a record share one allocation, which lives as long as either. `Debug` shows the
 /// length only.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let store = codex::Store::open(folder.path().join("app.db"))?;
+/// store.set_bytes("flag", b"raw")?;
+/// let bytes: codex::Bytes = store.get_bytes("flag")?.expect("it was just set");
+/// let same = bytes.clone();
+/// assert_eq!(same, b"raw");
+/// assert_eq!(&same[1..], b"aw");
+/// assert_eq!(format!("{bytes:?}"), "Bytes(3 bytes)");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Bytes(Shared);
 

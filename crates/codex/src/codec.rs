@@ -9,6 +9,20 @@ use serde::forward_to_deserialize_any;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The encoding of a value.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let store = codex::Store::open(folder.path().join("app.db"))?;
+/// use codex::Codec;
+///
+/// store.set("json", &[1, 2])?;
+/// store.set_with(Codec::Bincode, "bincode", &[1, 2])?;
+/// store.set_with(Codec::Raw, "raw", "text")?;
+/// // A typed read understands all of them.
+/// assert_eq!(store.get::<[i32; 2]>("json")?, store.get::<[i32; 2]>("bincode")?);
+/// assert_eq!(store.get::<String>("raw")?.as_deref(), Some("text"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Codec {

@@ -9,9 +9,33 @@ use codex_crypto::KeyError;
 use codex_storage::{HeadMismatch, StorageError};
 
 /// The result of everything in this crate that can fail.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let store = codex::Store::open(folder.path().join("app.db"))?;
+/// fn visits(store: &codex::Store) -> codex::Result<u64> {
+///     Ok(store.get("visits")?.unwrap_or_default())
+/// }
+/// assert_eq!(visits(&store)?, 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What a caller does differently about an error.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("app.db");
+/// use codex::{ErrorKind, Options};
+///
+/// match Options::new().create(false).open(&path) {
+///     Ok(store) => store.close()?,
+///     Err(error) if error.kind() == ErrorKind::NotFound => println!("make one first"),
+///     Err(error) if error.kind() == ErrorKind::Encryption => println!("ask for the passphrase again"),
+///     Err(error) => return Err(error.into()),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
     /// A bad argument, a key or value out of bounds, the wrong mode, a value of another type, a closed store.
@@ -41,6 +65,21 @@ impl fmt::Display for ErrorKind {
 /// An error: its kind for programs, its message and causes for people.
 ///
 /// No message holds a record key, a value, a passphrase or key material.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let store = codex::Store::open(folder.path().join("app.db"))?;
+/// use std::error::Error;
+///
+/// let error = store.set("", &1).expect_err("a key has at least one byte");
+/// println!("{:?}: {error}", error.kind());
+/// let mut cause = error.source();
+/// while let Some(error) = cause {
+///     println!("because {error}");
+///     cause = error.source();
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
@@ -58,6 +97,14 @@ enum Cause {
 
 impl Error {
     /// What a caller does differently about it.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = codex::Store::open(folder.path().join("app.db"))?;
+    /// let error = store.set("", &1).expect_err("a key has at least one byte");
+    /// assert_eq!(error.kind(), codex::ErrorKind::Validation);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.kind
@@ -65,6 +112,14 @@ impl Error {
 
     /// Whether a commit that failed with this error may have taken place all the same: the disk failed, and only the
     /// next opening shows whether the commit is there, whole, or not at all.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = codex::Store::open(folder.path().join("app.db"))?;
+    /// let error = store.set("", &1).expect_err("a key has at least one byte");
+    /// assert!(!error.outcome_is_unknown(), "it was refused before anything was written");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn outcome_is_unknown(&self) -> bool {
         matches!(&self.cause, Cause::Storage(error) if error.outcome_is_unknown())

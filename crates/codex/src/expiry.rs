@@ -7,6 +7,20 @@ use codex_storage::{Database, Record, StorageError};
 use crate::error::{Error, Result};
 
 /// When a record is absent again, without anybody having deleted it.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let store = codex::Store::open(folder.path().join("app.db"))?;
+/// use codex::{Batch, Codec, Expiry};
+/// use std::time::{Duration, SystemTime};
+///
+/// let midnight = SystemTime::now() + Duration::from_secs(3600);
+/// let mut batch = Batch::new();
+/// batch.set_encoded(Codec::Json, "offer", "9.90", Expiry::At(midnight))?;
+/// store.commit(batch)?;
+/// assert_eq!(store.expires_at("offer"), Some(midnight));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Expiry {

@@ -17,6 +17,16 @@ use crate::error::{Error, Result};
 ///
 /// In a class, `-` makes a range of the bytes before and behind it, in whichever order they stand and whatever they are.
 /// Then the first `]` ends it; a `[` without its `]` is refused. A character that is not ASCII is several bytes, so `?` does not match it and `*` does.
+///
+/// ```
+/// use codex::Glob;
+///
+/// let glob = Glob::new("user:[0-9]*:name")?;
+/// assert!(glob.matches("user:17:name"));
+/// assert!(!glob.matches("user:x:name"));
+/// assert_eq!(glob.prefix(), b"user:");
+/// # Ok::<(), codex::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Glob {
     parts: Vec<Part>,
@@ -38,6 +48,11 @@ struct Class([u64; 4]);
 
 impl Glob {
     /// Reads a pattern.
+    ///
+    /// ```
+    /// let unclosed = codex::Glob::new("user:[0-9");
+    /// assert!(unclosed.is_err_and(|error| error.kind() == codex::ErrorKind::Validation));
+    /// ```
     pub fn new(pattern: impl AsRef<[u8]>) -> Result<Self> {
         let mut rest = pattern.as_ref();
         let mut parts = Vec::new();
@@ -70,6 +85,12 @@ impl Glob {
     }
 
     /// Whether a key matches. Takes no longer than the product of both lengths.
+    ///
+    /// ```
+    /// assert!(codex::Glob::new("a?c*")?.matches("abcdef"));
+    /// assert!(!codex::Glob::new(r"a\*")?.matches("abc"));
+    /// # Ok::<(), codex::Error>(())
+    /// ```
     #[must_use]
     pub fn matches(&self, key: impl AsRef<[u8]>) -> bool {
         let key = key.as_ref();
@@ -104,6 +125,12 @@ impl Glob {
     }
 
     /// What all matching keys begin with: the pattern up to the first part that may match more than one thing.
+    ///
+    /// ```
+    /// assert_eq!(codex::Glob::new("user:*:name")?.prefix(), b"user:");
+    /// assert_eq!(codex::Glob::new("*")?.prefix(), b"");
+    /// # Ok::<(), codex::Error>(())
+    /// ```
     #[must_use]
     pub fn prefix(&self) -> &[u8] {
         &self.prefix

@@ -8,6 +8,16 @@ use crate::error::Result;
 use crate::view::Entry;
 
 /// A version of a key.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let store = codex::Options::new().mode(codex::Mode::Ledger).open(folder.path().join("app.db"))?;
+/// store.set("limit", &100)?;
+/// let version = store.history("limit")?.next().expect("one")?;
+/// assert_eq!(version.sequence, 1);
+/// assert!(version.time <= std::time::SystemTime::now());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Version {
@@ -20,6 +30,18 @@ pub struct Version {
 }
 
 /// What a commit made of a key.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let store = codex::Options::new().mode(codex::Mode::Ledger).open(folder.path().join("app.db"))?;
+/// use codex::Change;
+///
+/// store.set("limit", &100)?;
+/// store.clear()?;
+/// let changes = store.history("limit")?.map(|version| Ok(version?.change)).collect::<codex::Result<Vec<_>>>()?;
+/// assert!(matches!(&changes[..], [Change::Cleared, Change::Set(entry)] if entry.decode::<u32>()? == 100));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Change {
@@ -32,6 +54,15 @@ pub enum Change {
 }
 
 /// A commit as it was made.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let store = codex::Options::new().mode(codex::Mode::Ledger).open(folder.path().join("app.db"))?;
+/// store.set_many([("a", &1), ("b", &2)])?;
+/// let commit = store.log(..)?.next().expect("one")?;
+/// assert_eq!((commit.sequence, commit.operations.len()), (1, 2));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LoggedCommit {
@@ -44,6 +75,28 @@ pub struct LoggedCommit {
 }
 
 /// What a commit did to one key or to all.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let store = codex::Options::new().mode(codex::Mode::Ledger).open(folder.path().join("app.db"))?;
+/// use codex::Operation;
+///
+/// store.set("a", &1)?;
+/// store.delete("a")?;
+/// let mut names = Vec::new();
+/// for commit in store.log(..)? {
+///     for operation in commit?.operations {
+///         names.push(match operation {
+///             Operation::Set(_) => "set",
+///             Operation::Delete(_) => "delete",
+///             Operation::Clear => "clear",
+///             _ => "something newer",
+///         });
+///     }
+/// }
+/// assert_eq!(names, ["set", "delete"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Operation {
@@ -85,11 +138,31 @@ fn time_of(time_ns: u64) -> SystemTime {
 
 /// An iterator over the versions of a key, newest first: see [`Store::history`](crate::Store::history). It reads as it
 /// goes, also after the store is closed. An error ends it.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let store = codex::Options::new().mode(codex::Mode::Ledger).open(folder.path().join("app.db"))?;
+/// store.set("limit", &100)?;
+/// store.set("limit", &250)?;
+/// let mut history: codex::History = store.history("limit")?;
+/// assert_eq!(history.next().expect("the newest")?.sequence, 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct History(Ending<codex_storage::History>);
 
 /// An iterator over commits, oldest first: see [`Store::log`](crate::Store::log). It reads as it goes, about 2 MiB of
 /// the log or one commit at a time, also after the store is closed. An error ends it.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let store = codex::Options::new().mode(codex::Mode::Ledger).open(folder.path().join("app.db"))?;
+/// store.set("a", &1)?;
+/// let log: codex::Log = store.log(..)?;
+/// store.set("b", &2)?;
+/// assert_eq!(log.count(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Log(Ending<codex_storage::LoggedCommits>);
 

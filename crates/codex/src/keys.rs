@@ -11,6 +11,18 @@ use crate::error::{Error, Result};
 use crate::options::home_path;
 
 /// A way into a store: a slot of its header that holds the root key for one encryption key or passphrase.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("app.db");
+/// use codex::{Argon2Cost, Options, SlotKind};
+///
+/// let store = Options::new().passphrase("correct horse").passphrase_cost(Argon2Cost::MINIMUM).open(&path)?;
+/// let slot = &store.key_slots()?[0];
+/// assert_eq!((slot.number, slot.kind, slot.opened), (1, SlotKind::Passphrase, true));
+/// assert_eq!(slot.cost, Some(Argon2Cost::MINIMUM));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeySlot {
@@ -37,6 +49,17 @@ impl From<SlotInfo> for KeySlot {
 /// authenticated them: whoever can write to the file can make this say anything. [`Store::key_slots`] can be believed.
 ///
 /// [`Store::key_slots`]: crate::Store::key_slots
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("app.db");
+/// use codex::{EncryptionKey, Options, SlotKind};
+///
+/// Options::new().encryption_key(EncryptionKey::generate()?).open(&path)?.close()?;
+/// // Is it a passphrase or a key that is to be asked for?
+/// assert_eq!(codex::key_slots(&path)?[0].kind, SlotKind::EncryptionKey);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn key_slots(path: impl AsRef<Path>) -> Result<Vec<KeySlot>> {
     let slots = codex_storage::recorded_slots(&OsVfs, path.as_ref())?;
     Ok(slots.into_iter().map(KeySlot::from).collect())
@@ -44,12 +67,28 @@ pub fn key_slots(path: impl AsRef<Path>) -> Result<Vec<KeySlot>> {
 
 /// [`key_slots`] of the database called `name` in the user's folder, as
 /// [`Options::open_home`](crate::Options::open_home) finds it.
+///
+/// ```no_run
+/// let encrypted = !codex::key_slots_home("settings")?.is_empty();
+/// # Ok::<(), codex::Error>(())
+/// ```
 pub fn key_slots_home(name: &str) -> Result<Vec<KeySlot>> {
     key_slots(home_path(name)?)
 }
 
 /// An encryption key or passphrase that is to open a store. An [`Unlock`] is one without a label, at the recommended
 /// cost.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("app.db");
+/// use codex::{Argon2Cost, EncryptionKey, NewKey, Options};
+///
+/// let store = Options::new().encryption_key(EncryptionKey::generate()?).open(&path)?;
+/// let number = store.add_key(NewKey::passphrase("correct horse").label("Ada").cost(Argon2Cost::MINIMUM))?;
+/// assert_eq!(store.key_slots()?[number - 1].label, "Ada");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct NewKey(pub(crate) codex_storage::NewKey);
 
@@ -91,6 +130,17 @@ impl From<EncryptionKey> for NewKey {
 ///
 /// Memory is raised first, up to 256 MiB, with three passes; what a longer time demands is made up for by more passes.
 /// The least cost that is possible may take longer than a very short `target`.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("app.db");
+/// use codex::Options;
+/// use std::time::Duration;
+///
+/// let cost = codex::calibrate(Duration::from_millis(50))?;
+/// let store = Options::new().passphrase("correct horse").passphrase_cost(cost).open(&path)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn calibrate(target: Duration) -> Result<PassphraseCost> {
     let (root, id) = (RootKey::generate()?, DatabaseId::generate().map_err(codex_crypto::KeyError::from)?);
     let guess = Unlock::passphrase("a guess");

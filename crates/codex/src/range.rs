@@ -3,6 +3,20 @@
 use std::ops::{Bound, Range, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToInclusive};
 
 /// A range of keys: any of the standard library's ranges over what can be read as bytes, `..`, or a pair of bounds.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let store = codex::Store::open(folder.path().join("app.db"))?;
+/// use std::ops::Bound;
+///
+/// store.set_many([("a", &1), ("b", &2), ("c", &3)])?;
+/// assert_eq!(store.range(..).count(), 3);
+/// assert_eq!(store.range("a".."c").count(), 2);
+/// assert_eq!(store.range("b"..).count(), 2);
+/// assert_eq!(store.range("a"..="c").count(), 3);
+/// assert_eq!(store.range((Bound::Excluded("a"), Bound::Unbounded)).count(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait KeyRange: sealed::IntoBounds {}
 
 impl<R: sealed::IntoBounds> KeyRange for R {}

@@ -10,6 +10,19 @@ use crate::report::Head;
 pub use codex_storage::{Gap, Resumed};
 
 /// How a database is repaired.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("app.db");
+/// use codex::{EncryptionKey, Options, RepairOptions, repair};
+///
+/// let key = EncryptionKey::generate()?;
+/// let kept = key.to_hex();
+/// Options::new().encryption_key(key).open(&path)?.close()?;
+/// let options = RepairOptions::new().dry_run(true).encryption_key(EncryptionKey::from_hex(&kept)?);
+/// assert!(repair(&path, folder.path().join("salvaged.db"), options)?.complete);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct RepairOptions {
     dry_run: bool,
@@ -51,6 +64,19 @@ impl RepairOptions {
 }
 
 /// What a repair has salvaged, and what is missing.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let store = codex::Store::open(folder.path().join("app.db"))?;
+/// use codex::{RepairOptions, RepairReport, repair};
+///
+/// store.set("a", &1)?;
+/// store.close()?;
+/// let (path, salvaged) = (folder.path().join("app.db"), folder.path().join("salvaged.db"));
+/// let report: RepairReport = repair(&path, &salvaged, RepairOptions::new())?;
+/// assert_eq!((report.complete, report.commits, report.gaps.len()), (true, 1, 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 #[expect(clippy::struct_excessive_bools, reason = "each is a finding of its own")]
@@ -114,6 +140,31 @@ impl From<codex_storage::RepairReport> for RepairReport {
 ///
 /// The result is a database of the same mode, with the same keys. It may lack commits, and then a record can have the
 /// value that a missing commit had replaced or deleted: [`RepairReport::gaps`] says what is missing.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("app.db");
+/// use codex::{ErrorKind, Mode, Options, RepairOptions, Store, repair};
+///
+/// let store = Options::new().mode(Mode::Ledger).open(&path)?;
+/// store.set("first", &1)?;
+/// store.set("second", &2)?;
+/// store.set("third", &3)?;
+/// store.close()?;
+/// std::fs::remove_file(path.with_extension("db.ckpt")).ok(); // else the ledger opens without reading the first commits
+/// // A disk changes one byte of the second commit.
+/// let mut bytes = std::fs::read(&path)?;
+/// let place = bytes.windows(6).position(|window| window == b"second").expect("it is not encrypted");
+/// bytes[place] = b'S';
+/// std::fs::write(&path, bytes)?;
+/// assert!(Store::open(&path).is_err_and(|error| error.kind() == ErrorKind::Integrity));
+///
+/// let salvaged = folder.path().join("salvaged.db");
+/// let report = repair(&path, &salvaged, RepairOptions::new())?;
+/// assert_eq!((report.complete, report.commits, report.gaps[0].first_missing), (false, 2, Some(2)));
+/// assert_eq!(Store::open(&salvaged)?.get::<u32>("third")?, Some(3));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[expect(clippy::needless_pass_by_value, reason = "the options hold a key, which is wiped with them")]
 pub fn repair(
     source: impl AsRef<Path>,

@@ -5,6 +5,18 @@ use std::time::Duration;
 use codex_storage::{Floor, Mode};
 
 /// The head of the Merkle log over all frames of a file (RFC 9162, section 2.1).
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let store = codex::Options::new().mode(codex::Mode::Ledger).open(folder.path().join("app.db"))?;
+/// store.set("a", &1)?;
+/// let head: codex::Head = store.head();
+/// store.close()?;
+/// // The next opening demands that the database goes on from there.
+/// let store = codex::Options::new().expect_head(head).open(folder.path().join("app.db"))?;
+/// assert_eq!(store.head(), head);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Head {
     /// How many frames the file has.
@@ -20,6 +32,15 @@ impl From<Floor> for Head {
 }
 
 /// What a verification has read and found whole.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let store = codex::Store::open(folder.path().join("app.db"))?;
+/// store.set_many([("a", &1), ("b", &2)])?;
+/// let report: codex::Report = store.verify()?;
+/// assert_eq!((report.commits, report.sequence, report.torn_bytes), (1, 1, 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
@@ -52,6 +73,17 @@ impl From<codex_storage::Report> for Report {
 }
 
 /// Figures of an open store.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let store = codex::Store::open(folder.path().join("app.db"))?;
+/// store.set("a", &1)?;
+/// let view = store.view();
+/// store.set("a", &2)?;
+/// let stats: codex::Stats = store.stats();
+/// assert_eq!((stats.records, stats.views, stats.oldest_view), (1, 1, Some(1)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Stats {

@@ -36,6 +36,21 @@ pub use codex_backup::RepositoryReport;
 pub struct Repository(codex_backup::Repository);
 
 /// A backup that a repository holds.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let store = codex::Store::open(folder.path().join("app.db"))?;
+/// use codex::Repository;
+///
+/// store.set("greeting", "hello")?;
+/// let repository = Repository::open_or_create(folder.path().join("backups"))?;
+///
+/// let first = repository.back_up(&store)?;
+/// let second = repository.back_up(&store)?;
+/// assert_eq!((second.number, second.sent_bytes), (2, Some(0)));
+/// assert!(first.sent_bytes > Some(0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RepositoryBackup {
@@ -71,6 +86,21 @@ impl From<codex_backup::RepositoryBackup> for RepositoryBackup {
 }
 
 /// Which backups stay when a repository is pruned. A backup stays if any rule keeps it; the newest always does.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let store = codex::Store::open(folder.path().join("app.db"))?;
+/// use codex::{Repository, Retention};
+///
+/// store.set("greeting", "hello")?;
+/// let repository = Repository::open_or_create(folder.path().join("backups"))?;
+///
+/// repository.back_up(&store)?;
+/// // One for each of the last seven days and twelve months that have one, and the last three anyway.
+/// let retention = Retention::new().keep_last(3).keep_daily(7).keep_monthly(12);
+/// assert_eq!(repository.prune(retention, None, false)?.removed.len(), 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retention(Rules);
 
@@ -118,6 +148,21 @@ impl Retention {
 }
 
 /// What pruning has removed.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let store = codex::Store::open(folder.path().join("app.db"))?;
+/// use codex::{Repository, Retention};
+///
+/// store.set("greeting", "hello")?;
+/// let repository = Repository::open_or_create(folder.path().join("backups"))?;
+///
+/// repository.back_up(&store)?;
+/// repository.back_up(&store)?;
+/// let pruned: codex::Pruned = repository.prune(Retention::new(), None, true)?;
+/// assert_eq!((pruned.kept.len(), pruned.removed.len()), (1, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Pruned {
@@ -129,11 +174,31 @@ pub struct Pruned {
 
 impl Repository {
     /// The repository in a folder. [`NotFound`](crate::ErrorKind::NotFound) where there is none.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = codex::Store::open(folder.path().join("app.db"))?;
+    /// use codex::{ErrorKind, Repository};
+    ///
+    /// let folder = folder.path().join("nothing yet");
+    /// assert!(Repository::open(&folder).is_err_and(|error| error.kind() == ErrorKind::NotFound));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
         Ok(Self(codex_backup::Repository::open(&files(), folder.as_ref())?))
     }
 
     /// The repository in a folder; a new one where the folder is missing or empty.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = codex::Store::open(folder.path().join("app.db"))?;
+    /// use codex::Repository;
+    ///
+    /// let repository = Repository::open_or_create(folder.path().join("backups"))?;
+    /// assert!(repository.list()?.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn open_or_create(folder: impl AsRef<Path>) -> Result<Self> {
         Ok(Self(codex_backup::Repository::open_or_create(&files(), folder.as_ref())?))
     }
@@ -143,11 +208,44 @@ impl Repository {
     /// [`Integrity`](crate::ErrorKind::Integrity) if the store does not continue its latest backup, because an older copy
     /// was put back or the two went on apart; [`Repository::back_up_fork`] is for when that was intended.
     /// [`Concurrency`](crate::ErrorKind::Concurrency) while another process has the repository.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = codex::Store::open(folder.path().join("app.db"))?;
+    /// use codex::Repository;
+    ///
+    /// store.set("greeting", "hello")?;
+    /// let repository = Repository::open_or_create(folder.path().join("backups"))?;
+    /// let backup = repository.back_up(&store)?;
+    /// assert_eq!((backup.number, backup.sequence), (1, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn back_up(&self, store: &Store) -> Result<RepositoryBackup> {
         self.add(store, false)
     }
 
     /// The same for a store that was restored to an earlier point and went on from there.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("app.db");
+    /// use codex::{ErrorKind, Mode, Options, Point, Repository, RestoreOptions};
+    ///
+    /// let options = Options::new().mode(Mode::Ledger);
+    /// let store = options.open(&path)?;
+    /// store.set("a", &1)?;
+    /// store.set("a", &2)?;
+    /// let repository = Repository::open_or_create(folder.path().join("backups"))?;
+    /// repository.back_up(&store)?;
+    /// store.close()?;
+    ///
+    /// let earlier = RestoreOptions::new().overwrite(true).at(Point::Sequence(1));
+    /// repository.restore(None, &path, earlier)?;
+    /// let store = options.open(&path)?;
+    /// assert!(repository.back_up(&store).is_err_and(|error| error.kind() == ErrorKind::Integrity));
+    /// repository.back_up_fork(&store)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn back_up_fork(&self, store: &Store) -> Result<RepositoryBackup> {
         self.add(store, true)
     }
@@ -158,18 +256,59 @@ impl Repository {
     }
 
     /// The backups of all databases, each database's newest first.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = codex::Store::open(folder.path().join("app.db"))?;
+    /// use codex::Repository;
+    ///
+    /// store.set("greeting", "hello")?;
+    /// let repository = Repository::open_or_create(folder.path().join("backups"))?;
+    /// repository.back_up(&store)?;
+    /// repository.back_up(&store)?;
+    /// let numbers: Vec<u64> = repository.list()?.iter().map(|backup| backup.number).collect();
+    /// assert_eq!(numbers, [2, 1]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn list(&self) -> Result<Vec<RepositoryBackup>> {
         Ok(self.0.list()?.into_iter().map(RepositoryBackup::from).collect())
     }
 
     /// Reads and checks every file, without a key. Damage is an [`Integrity`](crate::ErrorKind::Integrity) error that names
     /// all damaged files; so is a repository that has lost the backup of `receipt`.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = codex::Store::open(folder.path().join("app.db"))?;
+    /// use codex::Repository;
+    ///
+    /// store.set("greeting", "hello")?;
+    /// let repository = Repository::open_or_create(folder.path().join("backups"))?;
+    /// let receipt = repository.back_up(&store)?.receipt; // kept elsewhere
+    /// assert_eq!(repository.verify(Some(&receipt))?.backups, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn verify(&self, receipt: Option<&str>) -> Result<RepositoryReport> {
         Ok(self.0.verify(receipt)?)
     }
 
     /// Removes the backups that a retention does not keep, of one database or of each, and what only they need. A dry run
     /// removes nothing.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = codex::Store::open(folder.path().join("app.db"))?;
+    /// use codex::{Repository, Retention};
+    ///
+    /// store.set("greeting", "hello")?;
+    /// let repository = Repository::open_or_create(folder.path().join("backups"))?;
+    /// for _ in 0..5 {
+    ///     repository.back_up(&store)?;
+    /// }
+    /// let pruned = repository.prune(Retention::new().keep_last(2), None, false)?;
+    /// assert_eq!((pruned.kept.len(), pruned.removed.len()), (2, 3));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn prune(&self, retention: Retention, database: Option<&str>, dry_run: bool) -> Result<Pruned> {
         let pruned = self.0.prune(&retention.0, database, dry_run)?;
         let backups = |backups: Vec<codex_backup::RepositoryBackup>| {
@@ -180,6 +319,20 @@ impl Repository {
 
     /// Restores the newest backup of a database, or the point that the options name, to `target`, as
     /// [`restore`](crate::restore) does. `database` may be left out where the repository holds one only.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = codex::Store::open(folder.path().join("app.db"))?;
+    /// use codex::{Repository, RestoreOptions, Store};
+    ///
+    /// store.set("greeting", "hello")?;
+    /// let repository = Repository::open_or_create(folder.path().join("backups"))?;
+    /// repository.back_up(&store)?;
+    /// let target = folder.path().join("restored.db");
+    /// repository.restore(None, &target, RestoreOptions::new())?;
+    /// assert_eq!(Store::open(&target)?.get::<String>("greeting")?.as_deref(), Some("hello"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     // By value, as `restore` takes them: they hold a key, which is wiped with them.
     pub fn restore(
         &self,

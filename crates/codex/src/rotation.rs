@@ -34,6 +34,11 @@ pub struct BackupPolicy {
 impl BackupPolicy {
     /// Keeps `count` copies: `.bak.1`, the newest, to `.bak.count`. A copy is made when the database is opened for
     /// writing and has changed since the newest, and by [`Store::rotate_backup`](crate::Store::rotate_backup). Zero: none.
+    ///
+    /// ```
+    /// let policy = codex::BackupPolicy::keep(5);
+    /// assert_eq!(policy, policy.every(codex::OnOpen));
+    /// ```
     #[must_use]
     pub fn keep(count: u32) -> Self {
         Self { keep: count, every: BackupInterval::OnOpen }
@@ -41,6 +46,15 @@ impl BackupPolicy {
 
     /// Makes a copy whenever so much time has passed ([`Duration`]) or so much was committed ([`Commits`]) since the newest,
     /// and there is something new to copy; in the background, or at opening if it is due then. Commits go on meanwhile.
+    ///
+    /// ```
+    /// use codex::{BackupPolicy, Commits};
+    /// use std::time::Duration;
+    ///
+    /// let hourly = BackupPolicy::keep(24).every(Duration::from_hours(1));
+    /// let often = BackupPolicy::keep(3).every(Commits(10_000));
+    /// assert_ne!(hourly, often);
+    /// ```
     #[must_use]
     pub fn every(mut self, interval: impl Into<BackupInterval>) -> Self {
         self.every = interval.into();
@@ -49,6 +63,13 @@ impl BackupPolicy {
 }
 
 /// What lies between two copies of a rotation.
+///
+/// ```
+/// use codex::{BackupInterval, Commits, OnOpen};
+///
+/// assert_eq!(BackupInterval::from(OnOpen), BackupInterval::default());
+/// assert_eq!(BackupInterval::from(Commits(100)), BackupInterval::Commits(100));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BackupInterval {
     /// An opening for writing.
@@ -61,10 +82,18 @@ pub enum BackupInterval {
 }
 
 /// So many commits between two copies ([`BackupPolicy::every`]).
+///
+/// ```
+/// let policy = codex::BackupPolicy::keep(3).every(codex::Commits(1_000));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Commits(pub u64);
 
 /// A copy at each opening for writing ([`BackupPolicy::every`]).
+///
+/// ```
+/// let policy = codex::BackupPolicy::keep(3).every(codex::OnOpen);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OnOpen;
 

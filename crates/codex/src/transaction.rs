@@ -21,6 +21,24 @@ use crate::value::{self, Compression, Stored};
 /// committed.
 ///
 /// [`Store::transaction`](crate::Store::transaction) makes one and commits it.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let store = codex::Store::open(folder.path().join("app.db"))?;
+/// use codex::Transaction;
+///
+/// fn withdraw(tx: &mut Transaction, amount: u64) -> codex::Result<bool> {
+///     let account: u64 = tx.get("account")?.unwrap_or_default();
+///     let Some(left) = account.checked_sub(amount) else { return Ok(false) };
+///     tx.set("account", &left)?;
+///     Ok(true)
+/// }
+///
+/// store.set("account", &50)?;
+/// assert!(store.transaction(|tx| withdraw(tx, 30))?);
+/// assert!(!store.transaction(|tx| withdraw(tx, 30))?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Transaction {
     view: codex_storage::View,
     codec: Codec,
@@ -47,6 +65,18 @@ impl Transaction {
     }
 
     /// The value of a key as a `T`, whichever codec wrote it; `None` if the key is absent.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = codex::Store::open(folder.path().join("app.db"))?;
+    /// let next = store.transaction(|tx| {
+    ///     let next = tx.get("next")?.unwrap_or(1);
+    ///     tx.set("next", &(next + 1))?;
+    ///     Ok(next)
+    /// })?;
+    /// assert_eq!(next, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn get<T: DeserializeOwned>(&mut self, key: impl AsRef<[u8]>) -> Result<Option<T>> {
         match self.writes.get(key.as_ref()) {
             Some(Some(written)) => written.codec.decode(&written.encoded).map(Some),
@@ -56,6 +86,15 @@ impl Transaction {
     }
 
     /// The encoded value of a key; `None` if the key is absent.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = codex::Store::open(folder.path().join("app.db"))?;
+    /// store.set_bytes("a", b"raw")?;
+    /// let bytes = store.transaction(|tx| tx.get_bytes("a"))?;
+    /// assert_eq!(bytes.as_deref(), Some(&b"raw"[..]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn get_bytes(&mut self, key: impl AsRef<[u8]>) -> Result<Option<Bytes>> {
         if let Some(written) = self.writes.get(key.as_ref()) {
             return Ok(written.as_ref().map(|written| written.encoded.as_slice().into()));
@@ -65,6 +104,20 @@ impl Transaction {
     }
 
     /// Whether a key has a value.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = codex::Store::open(folder.path().join("app.db"))?;
+    /// let claimed = store.transaction(|tx| {
+    ///     let free = !tx.has("name:ada")?;
+    ///     if free {
+    ///         tx.set("name:ada", &7)?;
+    ///     }
+    ///     Ok(free)
+    /// })?;
+    /// assert!(claimed);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn has(&mut self, key: impl AsRef<[u8]>) -> Result<bool> {
         match self.writes.get(key.as_ref()) {
             Some(written) => Ok(written.is_some()),
@@ -75,21 +128,68 @@ impl Transaction {
     /// Keys and encoded values of a range, in key order. All of it is read at once, because the transaction is held
     /// against all of it: a record that others put into the range, change or delete lets it run again. Where the range has
     /// more than 4,096 records, so does any commit of others.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = codex::Store::open(folder.path().join("app.db"))?;
+    /// store.set_many([("slot:1", "Ada"), ("slot:2", "Grace")])?;
+    /// let count = store.transaction(|tx| {
+    ///     let count = tx.range("slot:".."slot;")?.len();
+    ///     tx.set(format!("slot:{}", count + 1), "Linus")?;
+    ///     Ok(count)
+    /// })?;
+    /// assert_eq!(count, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn range(&mut self, range: impl KeyRange) -> Result<Vec<(Bytes, Bytes)>> {
         self.range_within(range.into_bounds())
     }
 
     /// Keys and encoded values of all keys that begin with `prefix`, as [`Transaction::range`] gives them.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = codex::Store::open(folder.path().join("app.db"))?;
+    /// store.set_many([("cart:1", &3), ("cart:2", &4)])?;
+    /// store.transaction(|tx| {
+    ///     for (key, _) in tx.prefix("cart:")? {
+    ///         tx.delete(&key)?;
+    ///     }
+    ///     Ok(())
+    /// })?;
+    /// assert!(store.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn prefix(&mut self, prefix: impl AsRef<[u8]>) -> Result<Vec<(Bytes, Bytes)>> {
         self.range_within(prefix_bounds(prefix.as_ref()))
     }
 
     /// Sets `key` to `value`, encoded with the store's codec.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = codex::Store::open(folder.path().join("app.db"))?;
+    /// store.transaction(|tx| {
+    ///     tx.set("a", &1)?;
+    ///     assert_eq!(tx.get("a")?, Some(1), "it reads its own changes");
+    ///     Ok(())
+    /// })?;
+    /// assert_eq!(store.get::<u32>("a")?, Some(1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set(&mut self, key: impl AsRef<[u8]>, value: &(impl Serialize + ?Sized)) -> Result<()> {
         self.set_with(self.codec, key, value)
     }
 
     /// Sets `key` to `value`, encoded with `codec`.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = codex::Store::open(folder.path().join("app.db"))?;
+    /// store.transaction(|tx| tx.set_with(codex::Codec::Bincode, "point", &(3, 4)))?;
+    /// assert_eq!(store.get::<(i32, i32)>("point")?, Some((3, 4)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set_with(
         &mut self,
         codec: Codec,
@@ -102,6 +202,20 @@ impl Transaction {
 
     /// Sets `key` to `value`, encoded with the store's codec, for as long as `ttl` after the transaction is committed:
     /// [`Store::set_with_ttl`](crate::Store::set_with_ttl).
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = codex::Store::open(folder.path().join("app.db"))?;
+    /// let ttl = std::time::Duration::from_secs(60);
+    /// store.set_with_ttl("session", "Ada", ttl)?;
+    /// // Lives on only if nobody has ended it.
+    /// store.transaction(|tx| match tx.get::<String>("session")? {
+    ///     Some(user) => tx.set_with_ttl("session", &user, ttl),
+    ///     None => Ok(()),
+    /// })?;
+    /// assert!(store.expires_at("session").is_some());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set_with_ttl(
         &mut self,
         key: impl AsRef<[u8]>,
@@ -114,12 +228,35 @@ impl Transaction {
     }
 
     /// Sets `key` to the bytes of `value` as they are.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = codex::Store::open(folder.path().join("app.db"))?;
+    /// store.transaction(|tx| tx.set_bytes("flag", b"raw"))?;
+    /// assert_eq!(store.get_bytes("flag")?.as_deref(), Some(&b"raw"[..]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set_bytes(&mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
         self.write(key.as_ref(), Codec::Raw, value.as_ref().to_vec(), Expiry::Never);
         Ok(())
     }
 
     /// Deletes a key; whether it was there.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = codex::Store::open(folder.path().join("app.db"))?;
+    /// store.set("inbox:1", "a letter")?;
+    /// store.transaction(|tx| {
+    ///     if let Some(letter) = tx.get::<String>("inbox:1")? {
+    ///         tx.set("read:1", &letter)?;
+    ///         tx.delete("inbox:1")?;
+    ///     }
+    ///     Ok(())
+    /// })?;
+    /// assert_eq!(store.keys()?, [b"read:1"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn delete(&mut self, key: impl AsRef<[u8]>) -> Result<bool> {
         let was_there = self.has(key.as_ref())?;
         self.writes.insert(key.as_ref().into(), None);

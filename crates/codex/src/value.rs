@@ -12,6 +12,21 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// How values are compressed, each on its own: compressing several together would mix one caller's secrets with
 /// another's text, and the length of the result can be seen.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("app.db");
+/// use codex::{Compression, Options};
+///
+/// let text = "the same again and again, ".repeat(1000);
+/// let store = Options::new().compression(Compression::Zstd).open(&path)?;
+/// store.set("text", &text)?;
+/// store.close()?;
+/// // It is a matter of writing: readers need not know.
+/// let store = Options::new().open(&path)?;
+/// assert_eq!(store.get::<String>("text")?, Some(text));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Compression {
     /// Values are stored as they are.

@@ -16,12 +16,32 @@ use crate::value;
 
 /// The state of a store at one moment, unaffected by later commits. It can be read after the store is closed;
 /// while it lives, what it shows stays in memory.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let store = codex::Store::open(folder.path().join("app.db"))?;
+/// store.set("a", &1)?;
+/// let view = store.view();
+/// store.clear()?;
+/// store.close()?;
+/// assert_eq!(view.get::<u32>("a")?, Some(1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct View {
     inner: codex_storage::View,
 }
 
 /// A record as it is stored: its key, and its value with the codec that wrote it.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let store = codex::Store::open(folder.path().join("app.db"))?;
+/// store.set("answer", &42)?;
+/// let entry = store.view().get_entry("answer")?.expect("it was just set");
+/// assert_eq!((&*entry.key, &*entry.value, entry.codec), (&b"answer"[..], &b"42"[..], codex::Codec::Json));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Entry {
@@ -43,6 +63,16 @@ impl Entry {
     }
 
     /// The value as a `T`.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = codex::Store::open(folder.path().join("app.db"))?;
+    /// store.set("answer", &42)?;
+    /// for entry in store.entries(..) {
+    ///     assert_eq!(entry?.decode::<u32>()?, 42);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
         self.codec.decode(&self.value)
     }
@@ -54,56 +84,149 @@ impl View {
     }
 
     /// The value of a key as a `T`; `None` if the key is absent.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = codex::Store::open(folder.path().join("app.db"))?;
+    /// store.set("answer", &42)?;
+    /// assert_eq!(store.view().get::<u32>("answer")?, Some(42));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn get<T: DeserializeOwned>(&self, key: impl AsRef<[u8]>) -> Result<Option<T>> {
         self.inner.get(key.as_ref()).as_ref().map(value::decode).transpose()
     }
 
     /// The encoded value of a key; `None` if the key is absent.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = codex::Store::open(folder.path().join("app.db"))?;
+    /// store.set("answer", &42)?;
+    /// assert_eq!(store.view().get_bytes("answer")?.as_deref(), Some(&b"42"[..]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn get_bytes(&self, key: impl AsRef<[u8]>) -> Result<Option<Bytes>> {
         Ok(self.inner.get(key.as_ref()).map(value::encoded_bytes).transpose()?.map(|(_, bytes)| bytes))
     }
 
     /// The record of a key as it is stored; `None` if the key is absent.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = codex::Store::open(folder.path().join("app.db"))?;
+    /// store.set_bytes("flag", b"raw")?;
+    /// let entry = store.view().get_entry("flag")?.expect("it was just set");
+    /// assert_eq!(entry.codec, codex::Codec::Raw);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn get_entry(&self, key: impl AsRef<[u8]>) -> Result<Option<Entry>> {
         self.inner.get(key.as_ref()).map(Entry::of).transpose()
     }
 
     /// When a record expires; `None` if it never does, or is absent. What had not expired when the view was taken does
     /// not expire in it.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = codex::Store::open(folder.path().join("app.db"))?;
+    /// store.set_with_ttl("session", "Ada", std::time::Duration::from_secs(60))?;
+    /// let view = store.view();
+    /// store.delete("session")?;
+    /// assert!(view.expires_at("session").is_some());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn expires_at(&self, key: impl AsRef<[u8]>) -> Option<SystemTime> {
         self.inner.get(key.as_ref()).and_then(|record| expires_at(&record))
     }
 
     /// Whether a key has a value.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = codex::Store::open(folder.path().join("app.db"))?;
+    /// store.set("a", &1)?;
+    /// let view = store.view();
+    /// store.delete("a")?;
+    /// assert!(view.has("a")? && !store.has("a")?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn has(&self, key: impl AsRef<[u8]>) -> Result<bool> {
         Ok(self.inner.has(key.as_ref()))
     }
 
     /// How many records the view has.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = codex::Store::open(folder.path().join("app.db"))?;
+    /// let view = store.view();
+    /// store.set("a", &1)?;
+    /// assert_eq!((view.len(), store.view().len()), (0, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         usize::try_from(self.inner.totals().records).expect("they are in memory")
     }
 
     /// Whether the view has no records.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = codex::Store::open(folder.path().join("app.db"))?;
+    /// let view = store.view();
+    /// store.set("a", &1)?;
+    /// assert!(view.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// The sequence number of the last commit that the view shows.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = codex::Store::open(folder.path().join("app.db"))?;
+    /// store.set("a", &1)?;
+    /// let view = store.view();
+    /// store.set("a", &2)?;
+    /// assert_eq!(view.sequence(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn sequence(&self) -> u64 {
         self.inner.sequence().0
     }
 
     /// Keys and encoded values of a range, in key order from both ends. An error ends the iterator.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = codex::Store::open(folder.path().join("app.db"))?;
+    /// store.set_many([("2026-01-05", "a"), ("2026-02-11", "b"), ("2026-03-02", "c")])?;
+    /// let view = store.view();
+    /// assert_eq!(view.range("2026-02"..).count(), 2);
+    /// let (newest, _) = view.range(..).next_back().expect("there are three")?;
+    /// assert_eq!(newest, b"2026-03-02");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn range(&self, range: impl KeyRange) -> Range {
         Range(self.records(range.into_bounds()))
     }
 
     /// Keys and encoded values of all keys that begin with `prefix`, as [`View::range`] gives them.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = codex::Store::open(folder.path().join("app.db"))?;
+    /// store.set_many([("user:1", "Ada"), ("user:2", "Grace"), ("visits", "7")])?;
+    /// let users = store.view().prefix("user:").collect::<codex::Result<Vec<_>>>()?;
+    /// assert_eq!(users[1].1, b"\"Grace\"");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Range {
         Range(self.records(prefix_bounds(prefix.as_ref())))
     }
@@ -133,12 +256,31 @@ impl View {
     }
 
     /// The records of a range as they are stored, in key order from both ends. An error ends the iterator.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = codex::Store::open(folder.path().join("app.db"))?;
+    /// store.set_many([("ada", &1815), ("grace", &1906)])?;
+    /// let latest = store.view().entries(..).next_back().expect("there are two")?;
+    /// assert_eq!(latest.decode::<u32>()?, 1906);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn entries(&self, range: impl KeyRange) -> Entries {
         Entries(self.records(range.into_bounds()))
     }
 
     /// Calls `each` with key and encoded value of every record in a range, in key order. Copies nothing but what is
     /// compressed, and holds no lock while `each` runs, which may use the store.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = codex::Store::open(folder.path().join("app.db"))?;
+    /// store.set_many([("a", "one"), ("b", "two")])?;
+    /// let mut bytes = 0;
+    /// store.view().for_each(.., |key, value| bytes += key.len() + value.len())?;
+    /// assert_eq!(bytes, 12);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn for_each(&self, range: impl KeyRange, mut each: impl FnMut(&[u8], &[u8])) -> Result<()> {
         self.inner.try_for_each(range.into_bounds(), |record| {
             let (_, value) = value::encoded(record)?;
@@ -148,11 +290,27 @@ impl View {
     }
 
     /// The record with the lowest key.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = codex::Store::open(folder.path().join("app.db"))?;
+    /// store.set_many([("b", &2), ("a", &1)])?;
+    /// assert_eq!(store.view().first()?.expect("there are two").0, b"a");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn first(&self) -> Result<Option<(Bytes, Bytes)>> {
         self.range(..).next().transpose()
     }
 
     /// The record with the highest key.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = codex::Store::open(folder.path().join("app.db"))?;
+    /// store.set_many([("b", &2), ("a", &1)])?;
+    /// assert_eq!(store.view().last()?.expect("there are two").0, b"b");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn last(&self) -> Result<Option<(Bytes, Bytes)>> {
         self.range(..).next_back().transpose()
     }
@@ -199,6 +357,16 @@ impl Records {
 }
 
 /// An iterator over records as they are stored. Owns its view.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let store = codex::Store::open(folder.path().join("app.db"))?;
+/// store.set_many([("a", &1), ("b", &2)])?;
+/// let entries: codex::Entries = store.entries(..);
+/// let values = entries.rev().map(|entry| entry?.decode::<u32>()).collect::<codex::Result<Vec<_>>>()?;
+/// assert_eq!(values, [2, 1]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Entries(Records);
 
@@ -219,6 +387,16 @@ impl DoubleEndedIterator for Entries {
 impl FusedIterator for Entries {}
 
 /// An iterator over keys and encoded values. Owns its view.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let store = codex::Store::open(folder.path().join("app.db"))?;
+/// store.set_many([("a", &1), ("b", &2)])?;
+/// let range: codex::Range = store.range("a"..="b");
+/// store.close()?; // the iterator goes on from memory
+/// assert_eq!(range.count(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Range(Records);
 

@@ -11,6 +11,19 @@ use crate::error::Result;
 use crate::view::Entry;
 
 /// A committed change.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let store = codex::Store::open(folder.path().join("app.db"))?;
+/// let mut events = store.watch("");
+/// let mut batch = codex::Batch::new();
+/// batch.set("a", &1)?;
+/// batch.set("b", &2)?;
+/// store.commit(batch)?;
+/// let (a, b) = (events.next().expect("two changes")?, events.next().expect("two changes")?);
+/// assert_eq!((a.sequence, b.sequence), (1, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Event {
@@ -21,6 +34,27 @@ pub struct Event {
 }
 
 /// What a commit changed.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let store = codex::Store::open(folder.path().join("app.db"))?;
+/// use codex::KeyChange;
+///
+/// let events = store.watch("");
+/// store.set("a", &1)?;
+/// store.clear()?;
+/// store.close()?;
+/// for event in events {
+///     match event?.change {
+///         KeyChange::Set(entry) => assert_eq!(entry.key, b"a"),
+///         KeyChange::Deleted(key) => println!("{} bytes of key went", key.len()),
+///         KeyChange::Cleared => println!("everything went"),
+///         KeyChange::Lagged { .. } => println!("look at a view"),
+///         _ => {}
+///     }
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyChange {
@@ -42,6 +76,17 @@ pub enum KeyChange {
 ///
 /// [`Iterator::next`] waits for a change, and returns `None` once the store is closed and everything before that was
 /// taken. A watch does not keep the store open; dropping it ends the watching.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let store = codex::Store::open(folder.path().join("app.db"))?;
+/// let events = store.watch("user:");
+/// let watcher = std::thread::spawn(move || events.count());
+/// store.set("user:1", "Ada")?;
+/// store.close()?;
+/// assert_eq!(watcher.join().expect("no panic"), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Watch {
     inner: codex_storage::watch::Watch,
@@ -55,6 +100,16 @@ impl Watch {
     }
 
     /// The next change if there is one already; does not wait.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = codex::Store::open(folder.path().join("app.db"))?;
+    /// let mut events = store.watch("");
+    /// assert!(events.try_next().is_none());
+    /// store.set("a", &1)?;
+    /// assert_eq!(events.try_next().expect("a change")?.sequence, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn try_next(&mut self) -> Option<Result<Event>> {
         if self.rest.is_empty() {
             let announcement = self.inner.take()?;

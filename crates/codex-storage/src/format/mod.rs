@@ -10,6 +10,16 @@ use std::fmt;
 pub const VERSION: u32 = 1;
 
 /// What a database keeps; chosen when it is created.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("app.db");
+/// use codex_storage::{Mode, OpenOptions};
+///
+/// let options = OpenOptions { mode: Some(Mode::Ledger), ..OpenOptions::default() };
+/// assert_eq!(options.open(&path, None)?.mode(), Mode::Ledger);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// The current state; superseded records are reclaimed.

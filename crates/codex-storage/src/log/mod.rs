@@ -17,6 +17,20 @@ use crate::format::header::{Floor, Header, LOG_START};
 pub(crate) use seals::Seals;
 
 /// When a commit is durable.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("app.db");
+/// use codex_storage::{Batch, Durability, OpenOptions};
+///
+/// let options = OpenOptions { durability: Durability::Buffered, ..OpenOptions::default() };
+/// let database = options.open(&path, None)?;
+/// let mut batch = Batch::new();
+/// batch.set(b"key", &[b"value"])?;
+/// database.commit(batch)?;
+/// database.flush()?; // durable from here on
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
     /// When its call returns.
