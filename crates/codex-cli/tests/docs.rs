@@ -17,6 +17,11 @@ fn every_session_of_the_command_line_reference_is_true() {
 }
 
 #[test]
+fn every_session_of_the_tutorial_is_true() {
+    check("docs/tutorial.md", 20);
+}
+
+#[test]
 fn every_session_of_the_evidence_walk_through_is_true() {
     check("docs/evidence.md", 20);
 }
