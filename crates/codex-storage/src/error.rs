@@ -317,7 +317,8 @@ impl StorageError {
     #[must_use]
     pub fn outcome_is_unknown(&self) -> bool {
         match self {
-            Self::OutcomeUnknown { .. } => true,
+            // A panic may have come behind the write as well.
+            Self::OutcomeUnknown { .. } | Self::WriterPanicked => true,
             // A write that failed for another reason than space may have reached the disk, and was not cut off.
             Self::Io { .. } => !self.is_out_of_space(),
             Self::Shared(source) => source.outcome_is_unknown(),

@@ -8,8 +8,9 @@ use codex_storage::core::{Core, Engine, Pacing, Table, TableGroup};
 use codex_storage::sync::{Arc, RwLock};
 use codex_storage::{Result, SequenceNumber, StorageError};
 
-/// A commit of the toy: a number. The table panics at one of them.
+/// A commit of the toy: a number. The table panics at one of them before it is written, and at one behind that.
 const PANICS: u64 = 3;
+const PANICS_WRITTEN: u64 = 7;
 
 #[derive(Default)]
 struct Numbers(Vec<u64>);
@@ -36,6 +37,7 @@ impl Table for Numbers {
     }
 
     fn apply(&mut self, group: &mut Numbers, (): &mut ()) -> bool {
+        assert!(!group.0.contains(&PANICS_WRITTEN), "a bug of ours, for this test");
         self.0.append(&mut group.0);
         true
     }
@@ -80,4 +82,18 @@ fn a_panicking_leader_answers_its_whole_group_and_the_store_accepts_no_more() {
     assert!(matches!(core.commit(6, 1), Err(StorageError::WriterPanicked)));
     assert_eq!(core.table().read().0, [0; 0], "nothing of the group is visible");
     core.drain();
+}
+
+#[test]
+fn a_commit_whose_leader_panics_says_that_its_outcome_is_unknown() {
+    let core = Core::new(ToyEngine, Arc::new(RwLock::new(Numbers::default())), NoPacing);
+    // The leader panics once the group is written: it is on disk, and nobody will see it before the next opening.
+    let pending = core.submit(PANICS_WRITTEN, 1).expect("the core is open");
+    thread::scope(|scope| {
+        let leader = scope.spawn(|| panic::catch_unwind(AssertUnwindSafe(|| core.lead())));
+        assert!(leader.join().expect("caught").is_err());
+    });
+    let error = pending.wait().unwrap_err();
+    assert!(matches!(error, StorageError::WriterPanicked));
+    assert!(error.outcome_is_unknown());
 }

@@ -110,8 +110,8 @@ impl Error {
         self.kind
     }
 
-    /// Whether a commit that failed with this error may have taken place all the same: the disk failed, and only the
-    /// next opening shows whether the commit is there, whole, or not at all.
+    /// Whether a commit that failed with this error may have taken place all the same: the disk failed, or a thread of ours
+    /// panicked, and only the next opening shows whether the commit is there, whole, or not at all.
     ///
     /// ```
     /// # let folder = tempfile::tempdir()?;
