@@ -27,8 +27,9 @@ pub enum StorageError {
         /// Its length, in bytes.
         len: usize,
     },
-    /// A value is longer than [`crate::VALUE_LEN_MAX`].
-    #[error("a value of {len} bytes is too long; at most {max} are possible", max = crate::VALUE_LEN_MAX)]
+    /// A value is longer than [`crate::VALUE_LEN_MAX`], or a caller's than [`crate::USER_VALUE_LEN_MAX`], which the message
+    /// names.
+    #[error("a value of {len} bytes is too long; at most {max} are possible", max = crate::USER_VALUE_LEN_MAX)]
     ValueTooLong {
         /// Its length, in bytes.
         len: usize,

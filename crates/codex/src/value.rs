@@ -171,6 +171,17 @@ mod tests {
     }
 
     #[test]
+    fn the_refusal_of_a_value_that_is_too_long_names_the_longest_that_is_possible() {
+        let value = vec![0; USER_VALUE_LEN_MAX + 1];
+        let error = Stored::new(Codec::Raw, Compression::None, &value).err().expect("it is too long");
+        assert_eq!(error.kind(), ErrorKind::Validation);
+        assert_eq!(
+            error.to_string(),
+            "a value of 1073741825 bytes is too long; at most 1073741824 are possible"
+        );
+    }
+
+    #[test]
     fn every_compression_gives_back_what_went_in() {
         let texts = [b"x".repeat(10), b"0123456789".repeat(500), vec![0; 3_000_000], (0..=255).collect()];
         for compression in [Compression::None, Compression::Lz4, Compression::Zstd] {
