@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::step::{self, Steps};
-use crate::{Workspace, crash, evidence, examples, fuzz, loom, readme, tidy};
+use crate::{Workspace, book, crash, evidence, examples, fuzz, loom, readme, tidy};
 
 /// Runs all checks up to the first failure, then tells how long each took and what the tests came to.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
@@ -41,6 +41,7 @@ fn checks(workspace: &Workspace, steps: &mut Steps) -> Result<Vec<String>> {
         let mut doc = step::cargo(workspace, &["doc", "--workspace", "--no-deps"]);
         step::run(doc.env("RUSTDOCFLAGS", "--deny warnings"))
     })?;
+    steps.run("book", || book::run(workspace))?;
     steps.run("tidy", || tidy::run(workspace))?;
     steps.run("examples", || examples::run(workspace))?;
     match evidence::python(workspace) {

@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "a command that reports its progress")]
 
 mod bench;
+mod book;
 mod ci;
 mod crash;
 mod evidence;
@@ -37,6 +38,7 @@ Usage: cargo xtask COMMAND
   tidy       the architecture's invariants, checked over the sources
   evidence   heads and proofs, checked by a Python program that shares no line with ours
   examples   every example of every crate, and whether it prints what it should
+  book       docs/ as a book in target/book, with the library's documentation inside
   readme     the README's commands, tests left out, as on a fresh checkout
   bench peers [OPTIONS]
              us beside other databases and the machine's limits; `--help` lists its options";
@@ -66,6 +68,7 @@ fn run() -> Result<()> {
             let python = evidence::python(&workspace).map_err(|why| anyhow::anyhow!("not run: {why}"))?;
             evidence::run(&workspace, &python)
         }
+        ["book"] => book::run(&Workspace::find()?),
         ["examples"] => examples::run(&Workspace::find()?),
         ["readme"] => readme::run(&Workspace::find()?),
         ["bench", "peers", ref options @ ..] => step::run(&mut bench::peers(&Workspace::find()?, options)),

@@ -27,7 +27,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
 
 type Check = fn(&Tree) -> Vec<Offence>;
 
-const CHECKS: [Check; 11] = [
+const CHECKS: [Check; 12] = [
     sources::who_names_what,
     sources::rules_are_about_what_is_there,
     sources::exceptions_give_a_reason,
@@ -38,6 +38,7 @@ const CHECKS: [Check; 11] = [
     manifests::dependencies_are_explained,
     manifests::allowed_lints_are_explained,
     documents::links_lead_somewhere,
+    documents::every_page_is_in_the_book,
     documents::no_path_of_a_machine,
 ];
 

@@ -84,6 +84,20 @@ pub(crate) fn paths(root: &Path) -> Result<Vec<String>> {
     Ok(found)
 }
 
+/// The path, from the folder that all paths start at, of what the file at `from` calls `target`; `None` if that lies outside.
+pub(crate) fn resolve(from: &str, target: &str) -> Option<String> {
+    let mut folders: Vec<&str> = from.split('/').collect();
+    folders.pop();
+    for name in target.trim_end_matches('/').split('/') {
+        match name {
+            "." => {}
+            ".." => drop(folders.pop()?),
+            name => folders.push(name),
+        }
+    }
+    Some(folders.join("/"))
+}
+
 /// Makes `folder` an empty folder, whatever it was before.
 pub(crate) fn make_empty(folder: &Path) -> Result<()> {
     match fs::remove_dir_all(folder) {

@@ -22,6 +22,20 @@ fn every_session_of_the_tutorial_is_true() {
 }
 
 #[test]
+fn every_session_of_the_how_to_pages_is_true() {
+    for (page, steps_min) in [
+        ("choosing", 5),
+        ("keys", 20),
+        ("recovering", 20),
+        ("programs", 3),
+        ("auditing", 10),
+        ("operating", 5),
+    ] {
+        check(&format!("docs/how-to/{page}.md"), steps_min);
+    }
+}
+
+#[test]
 fn every_session_of_the_evidence_walk_through_is_true() {
     check("docs/evidence.md", 20);
 }

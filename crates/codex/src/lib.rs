@@ -2,6 +2,38 @@
 //!
 //! Live data is served from memory; every commit is sealed, linked and on disk before it is acknowledged.
 //! [`Store`] is the database, [`Options`] says how it is opened, [`View`] is a consistent state to read.
+//!
+//! ```
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("app.db");
+//! let store = codex::Options::new().encryption_key(codex::EncryptionKey::generate()?).open(&path)?;
+//! store.set("user:1", "Ada")?; // on disk when it returns
+//! assert_eq!(store.get::<String>("user:1")?.as_deref(), Some("Ada"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # By task
+//!
+//! | to | take |
+//! | --- | --- |
+//! | open or create | [`Options::open`], [`Store::open`], [`Options::open_home`] |
+//! | write | [`Store::set`], [`set_with`](Store::set_with), [`set_bytes`](Store::set_bytes), [`set_many`](Store::set_many), [`set_with_ttl`](Store::set_with_ttl), [`delete`](Store::delete), [`delete_many`](Store::delete_many), [`clear`](Store::clear) |
+//! | write together | a [`Batch`], with [`Store::commit`] or [`submit`](Store::submit) |
+//! | read | [`Store::get`], [`get_bytes`](Store::get_bytes), [`get_entry`](Store::get_entry), [`get_many`](Store::get_many), [`has`](Store::has), [`len`](Store::len), [`expires_at`](Store::expires_at) |
+//! | read in order | [`Store::range`], [`prefix`](Store::prefix), [`glob`](Store::glob), [`entries`](Store::entries), [`keys`](Store::keys) |
+//! | read one state | [`Store::view`], then what [`View`] has |
+//! | read, then write | [`Store::transaction`], [`try_transaction`](Store::try_transaction), [`compare_and_swap`](Store::compare_and_swap) |
+//! | follow changes | [`Store::watch`] |
+//! | look back, in a ledger | [`Store::history`], [`at`](Store::at), [`log`](Store::log) |
+//! | prove what was committed | [`Store::head`], [`prove`](Store::prove), [`prove_consistency`](Store::prove_consistency), [`compare_head`](Store::compare_head), [`Options::expect_head`], the module [`proof`] |
+//! | back up | [`Store::backup`], [`Options::backups`] with a [`BackupPolicy`], [`Repository`] |
+//! | restore | [`restore`], [`Repository::restore`] |
+//! | check, salvage | [`Store::verify`], [`proof::UnkeyedLog`], [`repair`] |
+//! | change keys | [`Store::key_slots`], [`add_key`](Store::add_key), [`remove_key`](Store::remove_key), [`change_key`](Store::change_key), [`change_key_deep`](Store::change_key_deep), [`calibrate`] |
+//! | look after it | [`Store::stats`], [`flush`](Store::flush), [`compact`](Store::compact), [`close`](Store::close) |
+//! | handle errors | [`Error::kind`], [`Error::outcome_is_unknown`] |
+//!
+//! The tutorial, answers by task, all errors and limits, and how it works inside are in the book: `docs/README.md`.
 
 pub mod proof;
 

@@ -1,7 +1,7 @@
 //! What the documents refer to, and what no file may give away.
 
 use super::Offence;
-use crate::tree::Tree;
+use crate::tree::{self, Tree};
 
 /// Every link of a document leads to a file of the project and, with `#`, to one of its headings; and every document
 /// below `docs/` that any file mentions is there.
@@ -51,23 +51,9 @@ fn outside_code(markdown: &str) -> impl Iterator<Item = (usize, &str)> {
 fn leads_somewhere(tree: &Tree, from: &str, target: &str) -> bool {
     let (file, heading) =
         target.split_once('#').map_or((target, None), |(file, heading)| (file, Some(heading)));
-    let resolved = if file.is_empty() { Some(from.to_owned()) } else { resolve(from, file) };
+    let resolved = if file.is_empty() { Some(from.to_owned()) } else { tree::resolve(from, file) };
     let Some(path) = resolved.filter(|path| tree.has(path)) else { return false };
     heading.is_none_or(|heading| tree.text(&path).is_some_and(|text| headings(text).any(|it| it == heading)))
-}
-
-/// The path from the project's folder of what the file at `from` calls `target`; `None` if that lies outside.
-fn resolve(from: &str, target: &str) -> Option<String> {
-    let mut folders: Vec<&str> = from.split('/').collect();
-    folders.pop();
-    for name in target.trim_end_matches('/').split('/') {
-        match name {
-            "." => {}
-            ".." => drop(folders.pop()?),
-            name => folders.push(name),
-        }
-    }
-    Some(folders.join("/"))
 }
 
 /// The headings of `markdown` as links name them: small letters, spaces as hyphens, without other signs.
@@ -99,6 +85,25 @@ fn mentions(text: &str) -> Vec<(usize, &str)> {
 fn is_of_path(sign: char) -> bool {
     sign.is_alphanumeric() || "/._-".contains(sign)
 }
+
+/// Every page below `docs/` stands in the book's list, and one that shows Rust among those that are tested.
+pub(super) fn every_page_is_in_the_book(tree: &Tree) -> Vec<Offence> {
+    let listed = |path, line: String| tree.text(path).is_some_and(|text| text.contains(&line));
+    let mut offences = Vec::new();
+    for (path, text) in tree.texts_of(".md") {
+        let Some(page) = path.strip_prefix("docs/").filter(|page| *page != "SUMMARY.md") else { continue };
+        if !listed(SUMMARY, format!("]({page})")) {
+            offences.push(Offence::new(path, 1, format!("does not stand in {SUMMARY}")));
+        }
+        if text.lines().any(|line| line == "```rust") && !listed(TESTED_PAGES, format!("/docs/{page}\")]")) {
+            offences.push(Offence::new(path, 1, format!("shows Rust that {TESTED_PAGES} does not test")));
+        }
+    }
+    offences
+}
+
+const SUMMARY: &str = "docs/SUMMARY.md";
+const TESTED_PAGES: &str = "crates/codex/src/book.rs";
 
 /// No file names a folder of a machine that it was written on: it would be wrong everywhere else. Examples that need
 /// somebody's folder take Ada's.
@@ -175,6 +180,26 @@ mod tests {
         let code = "//! `docs/there.md`, \"Keys\". See docs/gone.md.\n// https://example.org/docs/else.md docs/*.md\n";
         let tree = Tree::from([("a.rs", code), ("docs/there.md", "")]);
         assert_eq!(listed(links_lead_somewhere, &tree), ["a.rs:1: docs/gone.md is mentioned and missing"]);
+    }
+
+    #[test]
+    fn a_page_is_in_the_book_and_its_programs_are_tested() {
+        let rust = "text\n```rust\ncode();\n```\n";
+        let tree = Tree::from([
+            ("docs/SUMMARY.md", "- [A](a.md)\n- [B](to/b.md)\n"),
+            ("docs/a.md", rust),
+            ("docs/to/b.md", rust),
+            ("docs/c.md", "text\n"),
+            ("crates/codex/src/book.rs", "#[doc = include_str!(\"../../../docs/a.md\")]\nstruct A;\n"),
+            ("crates/codex/README.md", rust),
+        ]);
+        assert_eq!(
+            listed(every_page_is_in_the_book, &tree),
+            [
+                "docs/c.md:1: does not stand in docs/SUMMARY.md",
+                "docs/to/b.md:1: shows Rust that crates/codex/src/book.rs does not test",
+            ]
+        );
     }
 
     #[test]
