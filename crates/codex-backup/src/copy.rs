@@ -9,6 +9,7 @@ use codex_storage::vfs::{File, Vfs};
 use codex_storage::{Prefix, StorageError};
 
 use crate::error::BackupError;
+use crate::observe::{self, Event};
 
 /// What can be copied: bytes that are durable and never change.
 pub trait Source {
@@ -52,7 +53,9 @@ pub fn copy(
     if existing == Existing::Refuse {
         refuse_existing(&**vfs, target)?;
     }
-    put_in_place(write_copy(source, vfs, target)?, target, existing)
+    put_in_place(write_copy(source, vfs, target)?, target, existing)?;
+    observe::tell(&Event::Copied { path: target, bytes: source.len() });
+    Ok(())
 }
 
 pub(crate) fn refuse_existing(vfs: &dyn Vfs, target: &Path) -> Result<(), BackupError> {

@@ -6,6 +6,7 @@
 
 mod copy;
 mod error;
+mod observe;
 mod repository;
 mod restore;
 mod retention;

@@ -13,6 +13,7 @@ use codex_storage::{OpenOptions, Point, StorageError, remove_checkpoint};
 
 use crate::copy::{put_in_place, refuse_existing, write_copy};
 use crate::error::BackupError;
+use crate::observe::{self, Event};
 
 /// How a backup is restored.
 #[derive(Clone, Debug)]
@@ -94,6 +95,9 @@ impl<'a> Target<'a> {
     pub(crate) fn put(self, copy: Replacement) -> Result<(), BackupError> {
         let RestoreOptions { overwrite, vfs, .. } = self.options;
         remove_checkpoint(&**vfs, &self.files)?;
-        put_in_place(copy, self.path(), if *overwrite { Existing::Replace } else { Existing::Refuse })
+        let existing = if *overwrite { Existing::Replace } else { Existing::Refuse };
+        put_in_place(copy, self.path(), existing)?;
+        observe::tell(&Event::Restored { path: self.path() });
+        Ok(())
     }
 }

@@ -10,6 +10,7 @@ use codex_storage::vfs::{Access, FileKind, Vfs};
 
 use crate::copy::{Source, put_in_place, write_copy};
 use crate::error::BackupError;
+use crate::observe::{self, Event};
 
 /// One copy of the rotation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +71,7 @@ pub fn rotate(source: &dyn Source, vfs: &Arc<dyn Vfs>, files: &Files, keep: u32)
             .map_err(BackupError::write("rename", &backup.path))?;
     }
     put_in_place(copy, &newest, Existing::Replace)?;
+    observe::tell(&Event::Copied { path: &newest, bytes: source.len() });
     for backup in backups.iter().filter(|backup| backup.number > keep) {
         vfs.remove(&backup.path).map_err(BackupError::write("remove", &backup.path))?;
     }

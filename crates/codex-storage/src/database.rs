@@ -1,6 +1,5 @@
 //! An open database: the commit core over one of the engines, with what looks after it.
 
-use std::error::Error;
 use std::fmt;
 use std::ops::RangeBounds;
 use std::path::Path;
@@ -13,7 +12,7 @@ use crate::batch::Batch;
 use crate::clock::Clock;
 use crate::core::{Core, Engine};
 use crate::engine::{LogEngine, Maintenance, MaintenanceHost, Occasion};
-use crate::error::{Result, StorageError};
+use crate::error::{Result, StorageError, chain};
 use crate::files::Files;
 use crate::format::frame::{FrameHeader, Kind};
 use crate::format::header::Floor;
@@ -24,6 +23,7 @@ use crate::ledger::commits::LoggedCommits;
 use crate::ledger::history::{History, KeyIndex};
 use crate::ledger::past;
 use crate::log::Durability;
+use crate::observe::{self, Event, Observer, Work};
 use crate::open::OpenOptions;
 use crate::pacing::LeaderPacing;
 use crate::point::Point;
@@ -70,6 +70,7 @@ pub(crate) struct Parts {
     pub(crate) background: Background,
     pub(crate) chore: Option<Arc<dyn Chore>>,
     pub(crate) vfs: Arc<dyn Vfs>,
+    pub(crate) observer: Arc<Observer>,
 }
 
 /// What the database and its threads share. Holding it keeps no lock once the database is closed.
@@ -85,6 +86,7 @@ pub(crate) struct Shared {
     pub(crate) durability: Durability,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) vfs: Arc<dyn Vfs>,
+    pub(crate) observer: Arc<Observer>,
     chore: Option<Arc<dyn Chore>>,
     /// Where in the log which keys stand; empty until somebody asks for a history. Taken before the I/O lock.
     pub(crate) key_index: Mutex<KeyIndex>,
@@ -129,7 +131,7 @@ impl Database {
 
     pub(crate) fn start(parts: Parts) -> Result<Self> {
         let Parts { engine, table, files, lock, recovery, mode, encrypted, read_only, .. } = parts;
-        let Parts { durability, clock, background, chore, id, key_slot, vfs, .. } = parts;
+        let Parts { durability, clock, background, chore, id, key_slot, vfs, observer, .. } = parts;
         let signals = Arc::new(Signals::default());
         let pacing = LeaderPacing::new(clock.clone(), signals.clone(), durability);
         let core = Core::new(engine, Arc::new(RwLock::new(table)), pacing);
@@ -147,6 +149,7 @@ impl Database {
             durability,
             clock,
             vfs,
+            observer,
             chore,
             key_index: Mutex::default(),
             state,
@@ -164,11 +167,24 @@ impl Database {
         Ok(Self { shared, thread: Mutex::new(thread), idle: Mutex::default(), lock: Mutex::new(lock) })
     }
 
+    pub(crate) fn tell_opened(&self, took: Duration) {
+        let Shared { observer, files, recovery, mode, encrypted, read_only, .. } = &*self.shared;
+        let (path, mode, encrypted, read_only) = (files.database(), *mode, *encrypted, *read_only);
+        let shown = self.shared.core.table().read().shown();
+        let (records, sequence) = (shown.totals.records, shown.at.0);
+        observer.tell(&Event::Recovered { mode, recovery });
+        observer.tell(&Event::Opened { path, mode, encrypted, read_only, records, sequence, took });
+        observer.publish(|| self.stats());
+    }
+
     /// Commits a batch. With [`Durability::Sync`] it is durable when this returns.
     pub fn commit(&self, batch: Batch) -> Result<Outcome> {
         self.check_writable()?;
         let len = batch.encoded_len_max();
         let outcome = self.shared.core.commit(batch, len)?;
+        if outcome == Outcome::Conflict {
+            self.shared.observer.tell(&Event::Conflicted);
+        }
         self.shared.signals.wrote();
         Ok(outcome)
     }
@@ -236,7 +252,7 @@ impl Database {
     /// Where the log ends, and the Merkle head over its frames. Waits for a write that goes on.
     #[must_use]
     pub fn head(&self) -> Floor {
-        self.engine_or_last().0
+        self.shared.engine_or_last().0
     }
 
     /// The Merkle head over the frames of the log, with the database's id. Waits for a write that goes on.
@@ -381,7 +397,7 @@ impl Database {
     /// Figures.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        stats::stats(&self.shared, self.engine_or_last().1)
+        self.shared.stats()
     }
 
     /// The names of the database's files.
@@ -409,6 +425,8 @@ impl Database {
             state.closing = true;
         }
         let closed = ClosingEnd(shared);
+        let _span = observe::begin(Work::Close);
+        let start = shared.clock.monotonic();
         let healthy = shared.core.is_open();
         shared.core.drain();
         shared.core.table().read().watchers().close();
@@ -421,6 +439,9 @@ impl Database {
         let result = self.close_engine(healthy);
         *self.lock.lock() = None;
         drop(closed);
+        shared.observer.publish(|| shared.stats());
+        let (sequence, now) = (shared.core.table().read().published().0, shared.clock.monotonic());
+        shared.observer.tell(&Event::Closed { sequence, took: now.saturating_sub(start) });
         result
     }
 
@@ -436,7 +457,10 @@ impl Database {
         let result = match (shared.read_only, healthy) {
             (true, _) => Ok(()),
             // A leader panicked: nobody knows what the log's fields say, so nothing is written by them.
-            (false, false) => Err(StorageError::WriterPanicked),
+            (false, false) => {
+                shared.observer.tell(&Event::WritesStopped { error: &StorageError::WriterPanicked });
+                Err(StorageError::WriterPanicked)
+            }
             (false, true) => engine.log_mut().close(),
         };
         let log = engine.log();
@@ -453,23 +477,28 @@ impl Database {
     fn check_open(&self) -> Result<()> {
         if self.shared.state.lock().closing { Err(StorageError::Closed) } else { Ok(()) }
     }
+}
 
+impl Shared {
     /// What the engine says, or said last.
     fn engine_or_last(&self) -> (Floor, LogStatus) {
-        let now = self.shared.core.with_engine(|engine| {
+        let now = self.core.with_engine(|engine| {
             let log = engine.log();
             Ok((log.end().floor(), LogStatus::of(log)))
         });
         now.unwrap_or_else(|_| {
-            let state = self.shared.wait_while(self.shared.state.lock(), |state| state.last.is_none());
+            let state = self.wait_while(self.state.lock(), |state| state.last.is_none());
             state.last.expect("waited for")
         })
     }
-}
 
-impl Shared {
+    pub(crate) fn stats(&self) -> Stats {
+        stats::stats(self, self.engine_or_last().1)
+    }
+
     pub(crate) fn note_background<T>(&self, result: &Result<T>) {
         if let Err(error) = result {
+            self.observer.tell(&Event::BackgroundFailed { error });
             self.state.lock().background_error = Some(chain(error));
         }
     }
@@ -631,7 +660,9 @@ impl Drop for ClosingEnd<'_> {
 impl Drop for Database {
     fn drop(&mut self) {
         // Who wants to know calls `close`.
-        let _ = self.close();
+        if let Err(error) = self.close() {
+            self.shared.observer.tell(&Event::BackgroundFailed { error: &error });
+        }
     }
 }
 
@@ -642,18 +673,6 @@ impl fmt::Debug for Database {
             .field("mode", &self.shared.mode)
             .finish_non_exhaustive()
     }
-}
-
-/// An error with all its causes.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 /// After maintenance failed, commits go on and it is tried again after this time.

@@ -11,6 +11,7 @@ use crate::database::Shared;
 use crate::error::{Result, StorageError};
 use crate::format::Mode;
 use crate::format::header::{RETIRED_COUNT, SLOT_COUNT, Slots};
+use crate::observe::Event;
 use crate::recovery::read_slots;
 use crate::sync::Arc;
 use crate::vfs::{Access, Vfs};
@@ -115,6 +116,7 @@ pub(crate) fn add(shared: &Shared, new: &NewKey) -> Result<usize> {
     let free = slots.iter().position(is_empty).ok_or_else(|| refused(shared, KeysRefusal::Full))?;
     slots[free] = wrap(shared, &root, new, "")?;
     write(shared, &slots)?;
+    told(shared, "added", Some(free));
     Ok(free + 1)
 }
 
@@ -129,6 +131,7 @@ pub(crate) fn remove(shared: &Shared, number: usize) -> Result<()> {
     slots[index].fill(0);
     write(shared, &slots)?;
     opened.take_if(|opened| *opened == index);
+    told(shared, "removed", Some(index));
     Ok(())
 }
 
@@ -137,7 +140,9 @@ pub(crate) fn change(shared: &Shared, new: &NewKey) -> Result<()> {
     let (root, mut slots) = current(shared)?;
     let index = opened.ok_or_else(|| refused(shared, KeysRefusal::OpenerRemoved))?;
     slots[index] = wrap(shared, &root, new, &label_of(shared, &slots[index])?)?;
-    write(shared, &slots)
+    write(shared, &slots)?;
+    told(shared, "changed", Some(index));
+    Ok(())
 }
 
 pub(crate) fn change_deep(shared: &Shared, new: &NewKey) -> Result<()> {
@@ -154,6 +159,7 @@ pub(crate) fn change_deep(shared: &Shared, new: &NewKey) -> Result<()> {
     only[0] = wrap(shared, &root, new, &label_of(shared, &slots[index])?)?;
     shared.maintain_as(|engine, view| engine.plan_renewal(view, NewRoot { root, slots: only }))?;
     *opened = Some(0);
+    told(shared, "root key changed", None);
     Ok(())
 }
 
@@ -177,6 +183,10 @@ fn wrap(shared: &Shared, root: &RootKey, new: &NewKey, label: &str) -> Result<[u
 
 fn write(shared: &Shared, slots: &Slots) -> Result<()> {
     shared.core.with_engine(|engine| engine.log_mut().write_slots(slots))
+}
+
+fn told(shared: &Shared, change: &'static str, index: Option<usize>) {
+    shared.observer.tell(&Event::KeysChanged { change, slot: index.map(|index| index + 1) });
 }
 
 fn refused(shared: &Shared, source: KeysRefusal) -> StorageError {

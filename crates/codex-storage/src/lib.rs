@@ -27,6 +27,7 @@ mod group;
 mod keys;
 mod ledger;
 mod log;
+mod observe;
 mod open;
 mod pacing;
 mod point;

@@ -19,6 +19,7 @@ use crate::log::leaves::LeafIndex;
 use crate::log::scan::LogFile;
 use crate::log::writer::{Log, LogParts};
 use crate::log::{Durability, Position, Seals};
+use crate::observe::{self, Observer, Work};
 use crate::prove::{ExpectedHead, compare_log};
 use crate::recovery::{
     Behind, Opened, Recovery, looks_like_a_database, read_header, read_log, rewrite_stale_copy, settle,
@@ -75,6 +76,8 @@ impl Default for OpenOptions {
 impl OpenOptions {
     /// Opens the database at `path`. `unlock` opens an encrypted one, and makes a new one encrypted.
     pub fn open(&self, path: &Path, unlock: Option<&Unlock>) -> Result<Database> {
+        let _span = observe::begin(Work::Open);
+        let start = self.clock.monotonic();
         let resolved = self.vfs.resolve(path).map_err(StorageError::io("find", path))?;
         let files = Files::of(resolved);
         let exists = self.exists(&files)?;
@@ -92,7 +95,9 @@ impl OpenOptions {
             let (path, found) = (files.database().to_path_buf(), opened.header.mode);
             return Err(StorageError::WrongMode { path, found });
         }
-        self.load(files, lock, file, opened)
+        let database = self.load(files, lock, file, opened)?;
+        database.tell_opened(self.clock.monotonic().saturating_sub(start));
+        Ok(database)
     }
 
     /// Whether something stands at the path that may be a database; an error if something else does.
@@ -227,6 +232,7 @@ impl OpenOptions {
         }
         let (mode, encrypted) = (opened.header.mode, opened.header.suite != Suite::Plaintext);
         let (id, key_slot) = (opened.header.id, opened.slot);
+        let observer = Arc::new(Observer::new(id));
         let log = Log::new(LogParts {
             file,
             path,
@@ -234,6 +240,7 @@ impl OpenOptions {
             seals: opened.seals,
             clock: self.clock.clone(),
             durability: self.durability,
+            observer: observer.clone(),
             end: recovered.end,
             allocated,
         })
@@ -259,6 +266,7 @@ impl OpenOptions {
             background: self.background,
             chore: self.chore.clone().filter(|_| !self.read_only),
             vfs: self.vfs.clone(),
+            observer,
         })
     }
 

@@ -12,6 +12,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use codex_crypto::{Digest, Unlock};
+use serde::Serialize;
 
 use crate::error::{Result, StorageError};
 use crate::files::Files;
@@ -89,7 +90,7 @@ impl RepairReport {
 }
 
 /// A part of the source from which nothing was salvaged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Gap {
     /// Where it begins in the source, in bytes.
@@ -110,7 +111,7 @@ pub struct Gap {
 }
 
 /// A commit behind a gap.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Resumed {
     /// Its sequence number in the source.
     pub original: u64,

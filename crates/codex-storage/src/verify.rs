@@ -7,6 +7,7 @@ use crate::error::{Damage, Result, StorageError};
 use crate::format::header::Floor;
 use crate::log::scan::{LogFile, scan};
 use crate::log::{Position, Seals};
+use crate::observe::{self, Work};
 use crate::recovery::{last_nonzero, verify_header};
 use crate::vfs::File;
 
@@ -57,6 +58,7 @@ pub(crate) fn verify_log(log: LogFile<'_>, end: &Position) -> Result<Report> {
 
 /// Checks an open database. Commits go on meanwhile; those made after the call began need not be covered.
 pub(crate) fn verify(shared: &Shared) -> Result<Report> {
+    let _span = observe::begin(Work::Verify);
     let path = shared.files.database();
     let (file, header, seals, end) = shared.core.with_engine(|engine| {
         if !shared.read_only && !engine.log().is_stopped() {

@@ -5,8 +5,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use codex_crypto::{EncryptionKey, Unlock};
 use codex_storage::Point;
+use serde::Serialize;
 
 use crate::error::Result;
+use crate::report::unix_seconds;
 
 /// One copy of the rotation beside a database.
 ///
@@ -23,7 +25,7 @@ use crate::error::Result;
 /// assert_eq!(copy.get::<u32>("a")?, Some(1));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Backup {
     /// Its number: 1 is the newest.
@@ -32,7 +34,8 @@ pub struct Backup {
     pub path: PathBuf,
     /// Its length, in bytes.
     pub bytes: u64,
-    /// When it was written.
+    /// When it was written. Serialized as `modified_unix`.
+    #[serde(rename = "modified_unix", serialize_with = "unix_seconds")]
     pub modified: SystemTime,
 }
 

@@ -46,6 +46,7 @@ mod expiry;
 mod glob;
 mod history;
 mod keys;
+mod observe;
 mod options;
 mod range;
 mod repair;

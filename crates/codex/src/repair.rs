@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use codex_crypto::{EncryptionKey, Unlock};
+use serde::Serialize;
 
 use crate::error::Result;
 use crate::report::Head;
@@ -77,7 +78,7 @@ impl RepairOptions {
 /// assert_eq!((report.complete, report.commits, report.gaps.len()), (true, 1, 0));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 #[expect(clippy::struct_excessive_bools, reason = "each is a finding of its own")]
 pub struct RepairReport {

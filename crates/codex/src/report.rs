@@ -1,8 +1,13 @@
 //! What a store says about itself.
+//!
+//! All of it is [`Serialize`], with the members that the `codex` command prints: roots in hexadecimal, durations in
+//! seconds, times in seconds since 1970 (UTC).
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use codex_crypto::Digest;
 use codex_storage::{Floor, Mode};
+use serde::{Serialize, Serializer};
 
 /// The head of the Merkle log over all frames of a file (RFC 9162, section 2.1).
 ///
@@ -17,11 +22,12 @@ use codex_storage::{Floor, Mode};
 /// assert_eq!(store.head(), head);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Head {
     /// How many frames the file has.
     pub size: u64,
     /// The root over them.
+    #[serde(serialize_with = "hexadecimal")]
     pub root: [u8; 32],
 }
 
@@ -41,7 +47,7 @@ impl From<Floor> for Head {
 /// assert_eq!((report.commits, report.sequence, report.torn_bytes), (1, 1, 0));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Report {
     /// Frames whose seal, place and link were checked.
@@ -52,7 +58,8 @@ pub struct Report {
     pub sequence: u64,
     /// Bytes that were read.
     pub bytes: u64,
-    /// The head over the frames.
+    /// The head over the frames. Serialized, its members stand beside the others: `size` and `root`.
+    #[serde(flatten)]
     pub head: Head,
     /// Bytes of a commit that a crash cut short before it was acknowledged; the next opening for writing cuts them
     /// off. Only of a store that is open for reading.
@@ -84,7 +91,7 @@ impl From<codex_storage::Report> for Report {
 /// assert_eq!((stats.records, stats.views, stats.oldest_view), (1, 1, Some(1)));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Stats {
     /// What the database keeps.
@@ -111,7 +118,8 @@ pub struct Stats {
     pub groups: u64,
     /// Syncs since the store was opened.
     pub syncs: u64,
-    /// The moving average of what writing a group takes.
+    /// The moving average of what writing a group takes. Serialized as `write_seconds`.
+    #[serde(rename = "write_seconds", serialize_with = "seconds")]
     pub write_time: Duration,
     /// Open views.
     pub views: u64,
@@ -154,4 +162,17 @@ impl Stats {
             background_error: stats.background_error.or(backup_error),
         }
     }
+}
+
+fn hexadecimal<S: Serializer>(root: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&Digest::from_bytes(*root))
+}
+
+fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(duration.as_secs_f64())
+}
+
+/// Seconds since 1970, of a time that a program of ours recorded.
+pub(crate) fn unix_seconds<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
 }

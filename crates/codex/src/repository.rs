@@ -7,9 +7,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use codex_backup::Retention as Rules;
 use codex_storage::vfs::Vfs;
 use codex_storage::vfs::os::OsVfs;
+use serde::Serialize;
 
 use crate::backup::RestoreOptions;
 use crate::error::Result;
+use crate::report::unix_seconds;
 use crate::store::Store;
 
 pub use codex_backup::RepositoryReport;
@@ -51,14 +53,15 @@ pub struct Repository(codex_backup::Repository);
 /// assert!(first.sent_bytes > Some(0));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RepositoryBackup {
     /// The id of the database, in hexadecimal.
     pub database: String,
     /// Counts the backups of that database, from 1.
     pub number: u64,
-    /// When it was made.
+    /// When it was made. Serialized as `time_unix`.
+    #[serde(rename = "time_unix", serialize_with = "unix_seconds")]
     pub time: SystemTime,
     /// The last commit that it holds.
     pub sequence: u64,
@@ -163,7 +166,7 @@ impl Retention {
 /// assert_eq!((pruned.kept.len(), pruned.removed.len()), (1, 1));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Pruned {
     /// Backups that stay.

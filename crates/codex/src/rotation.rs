@@ -14,6 +14,7 @@ use codex_storage::vfs::{File, Vfs};
 use codex_storage::{Chore, Database, Prefix, StorageError};
 
 use crate::error::{Error, Result};
+use crate::observe;
 
 /// When the rotation beside a database gets a new copy, and how many are kept.
 ///
@@ -219,6 +220,9 @@ impl Rotation {
                 std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
             causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
         });
+        if let Some(error) = &failed {
+            observe::backup_failed(error);
+        }
         let mut state = self.state();
         if failed.is_some() {
             state.not_before = self.clock.monotonic() + PAUSE;

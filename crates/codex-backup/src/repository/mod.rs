@@ -36,6 +36,7 @@ use self::manifest::{
 };
 use crate::copy::write_copy;
 use crate::error::BackupError;
+use crate::observe::{self, Event};
 use crate::restore::{RestoreOptions, Target, reading};
 use crate::retention::Retention;
 
@@ -79,7 +80,7 @@ pub struct Sent {
 }
 
 /// What a verification of a repository has read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RepositoryReport {
     /// Backups that are whole.
@@ -218,7 +219,10 @@ impl Repository {
         let (bytes, hash) = manifest.encode().map_err(|error| self.io("write into")(error.into()))?;
         let name = manifest_name(&database, manifest.number, &hash);
         self.storage.put(&name, &bytes).map_err(self.io("write into"))?;
-        Ok(Sent { backup: listed(&database, &Found { manifest, hash }), sent_bytes })
+        let backup = listed(&database, &Found { manifest, hash });
+        let RepositoryBackup { number, sequence, bytes, .. } = backup;
+        observe::tell(&Event::BackedUp { database: &database, number, sequence, bytes, sent_bytes });
+        Ok(Sent { backup, sent_bytes })
     }
 
     /// A piece as it stands there; `None` where none does, or something that is too long to be one.
@@ -389,6 +393,10 @@ impl Repository {
                     self.storage.remove(&name).map_err(self.io("remove a file of"))?;
                 }
             }
+        }
+        if !dry_run {
+            let removed = pruned.removed.len() as u64;
+            observe::tell(&Event::Pruned { removed, pieces: pruned.pieces });
         }
         Ok(pruned)
     }

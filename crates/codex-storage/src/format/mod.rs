@@ -6,6 +6,8 @@ pub mod record;
 
 use std::fmt;
 
+use serde::Serialize;
+
 /// The format version that this program writes, and the newest it reads.
 pub const VERSION: u32 = 1;
 
@@ -20,7 +22,8 @@ pub const VERSION: u32 = 1;
 /// assert_eq!(options.open(&path, None)?.mode(), Mode::Ledger);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// The current state; superseded records are reclaimed.
     Snapshot,

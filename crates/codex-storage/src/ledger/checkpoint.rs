@@ -8,6 +8,7 @@ use std::path::Path;
 use codex_crypto::{Digest, Frontier, merkle};
 
 use crate::batch::Operation;
+use crate::clock::Clock;
 use crate::engine::{Maintenance, MaintenanceHost};
 use crate::error::{Damage, Result, StorageError};
 use crate::files::Files;
@@ -21,6 +22,7 @@ use crate::log::scan::LogFile;
 use crate::log::seal::{GroupInfo, GroupSealer};
 use crate::log::writer::Log;
 use crate::log::{Position, Seals};
+use crate::observe::{self, Event, Observer, Work};
 use crate::prove::consult_log;
 use crate::record::Record;
 use crate::snapshot::write_state;
@@ -36,7 +38,8 @@ pub(super) struct CheckpointJob {
     files: Files,
     seals: Seals,
     covers: Position,
-    time_ns: u64,
+    clock: Arc<dyn Clock>,
+    observer: Arc<Observer>,
     log_file: Arc<dyn File>,
     header: Header,
     leaves: Arc<Mutex<LeafIndex>>,
@@ -49,8 +52,8 @@ impl CheckpointJob {
         }
         let (seals, covers) = (log.seals().clone(), log.end().clone());
         let (log_file, header, leaves) = (log.file().clone(), log.header().clone(), log.leaves().clone());
-        let time_ns = log.clock().wall_ns();
-        Ok(Self { view, vfs, files, seals, covers, time_ns, log_file, header, leaves })
+        let (clock, observer) = (log.clock().clone(), log.observer().clone());
+        Ok(Self { view, vfs, files, seals, covers, clock, observer, log_file, header, leaves })
     }
 
     /// The leaf index of what the checkpoint covers, brought up to date and held against the head there.
@@ -73,10 +76,11 @@ impl CheckpointJob {
 
 impl Maintenance for CheckpointJob {
     fn run(self: Box<Self>, host: &dyn MaintenanceHost) -> Result<()> {
+        let _span = observe::begin(Work::Checkpoint);
+        let start_time = self.clock.monotonic();
         let path = self.files.checkpoint();
-        let Some(manifest) =
-            encode_manifest(&self.covers, self.view.totals().records, &self.encode_leaves()?)
-        else {
+        let records = self.view.totals().records;
+        let Some(manifest) = encode_manifest(&self.covers, records, &self.encode_leaves()?) else {
             return Ok(());
         };
         let io = |action| StorageError::io(action, &path);
@@ -89,7 +93,7 @@ impl Maintenance for CheckpointJob {
         let mut end = start(&self.seals);
         let mut buffer = Vec::new();
         let sequence = self.covers.sequence;
-        let (kind, time_ns) = (Kind::Checkpoint, self.time_ns);
+        let (kind, time_ns) = (Kind::Checkpoint, self.clock.wall_ns());
         let info = GroupInfo { kind, first_sequence: sequence, commit_count: 0, time_ns, durable: 0 };
         let mut sealer = GroupSealer::new(&self.seals, info, end.tip(), &mut buffer, &mut emit);
         std::io::Write::write_all(&mut sealer, &manifest).map_err(|error| sealer.explain(&error))?;
@@ -99,7 +103,10 @@ impl Maintenance for CheckpointJob {
         host.with_engine(&mut |engine| {
             engine.note_checkpoint(self.covers.offset);
             Ok(())
-        })
+        })?;
+        let (bytes, took) = (end.offset, self.clock.monotonic().saturating_sub(start_time));
+        self.observer.tell(&Event::CheckpointWritten { sequence: sequence.0, records, bytes, took });
+        Ok(())
     }
 }
 

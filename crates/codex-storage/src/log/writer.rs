@@ -20,6 +20,7 @@ use crate::format::frame::{Kind, PAYLOAD_LEN_MAX};
 use crate::format::header::{BLOCK_LEN, Header, Slots};
 use crate::format::record;
 use crate::keys::NewRoot;
+use crate::observe::{Event, Observer};
 use crate::sync::{Arc, Mutex};
 use crate::table::Group;
 use crate::vfs::File;
@@ -65,6 +66,7 @@ pub(crate) struct Log {
     /// Memory for the next frame.
     buffer: Vec<u8>,
     counters: LogCounters,
+    observer: Arc<Observer>,
     /// What proofs have found out about the file's leaves. Whoever locks it takes no other lock.
     leaves: Arc<Mutex<LeafIndex>>,
 }
@@ -84,6 +86,7 @@ pub(crate) struct LogParts {
     pub(crate) seals: Seals,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) durability: Durability,
+    pub(crate) observer: Arc<Observer>,
     /// Where the log ends; all before it is durable.
     pub(crate) end: Position,
     /// Length of the file.
@@ -92,7 +95,7 @@ pub(crate) struct LogParts {
 
 impl Log {
     pub(crate) fn new(parts: LogParts) -> Self {
-        let LogParts { file, path, header, seals, clock, durability, end, allocated } = parts;
+        let LogParts { file, path, header, seals, clock, durability, observer, end, allocated } = parts;
         Self {
             file,
             path,
@@ -111,6 +114,7 @@ impl Log {
             stopped: None,
             buffer: Vec::new(),
             counters: LogCounters::default(),
+            observer,
             leaves: Arc::default(),
         }
     }
@@ -129,6 +133,10 @@ impl Log {
 
     pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock
+    }
+
+    pub(crate) fn observer(&self) -> &Arc<Observer> {
+        &self.observer
     }
 
     /// Behind the last group that the system has taken.
@@ -206,9 +214,8 @@ impl Log {
                 self.unwritten = Some((frame, behind));
                 return Err(error);
             }
-            self.end = behind;
-            self.unsynced_groups += 1;
-            self.counters.groups += 1;
+            let before = mem::replace(&mut self.end, behind);
+            self.count_group(&before);
             self.buffer = frame;
         }
         Ok(())
@@ -312,6 +319,7 @@ impl Log {
 
     /// Accepts no more writes, because of `error`.
     pub(crate) fn stop(&mut self, error: StorageError) -> StorageError {
+        self.observer.tell(&Event::WritesStopped { error: &error });
         let error = Arc::new(error);
         self.stopped = Some(error.clone());
         StorageError::Shared(error)
@@ -372,9 +380,9 @@ impl Log {
         self.buffer = buffer;
         match written {
             Ok(()) => {
-                self.unsynced_groups += 1;
-                self.counters.groups += 1;
-                Ok(mem::replace(&mut self.end, end))
+                let before = mem::replace(&mut self.end, end);
+                self.count_group(&before);
+                Ok(before)
             }
             Err(error) => {
                 let error = self.recover(error);
@@ -386,6 +394,18 @@ impl Log {
                 })
             }
         }
+    }
+
+    /// The system has taken a group that stands between `before` and the log's end.
+    fn count_group(&mut self, before: &Position) {
+        self.unsynced_groups += 1;
+        self.counters.groups += 1;
+        let (sequence, commits) = (self.end.sequence.0, self.end.sequence.0 - before.sequence.0);
+        self.observer.tell(&Event::GroupWritten {
+            sequence,
+            commits,
+            bytes: self.end.offset - before.offset,
+        });
     }
 
     fn write_frames(
@@ -490,8 +510,10 @@ impl Log {
     /// Two syncs of one file never run at once: the system may report a failure to only one of them. The
     /// I/O lock sees to that.
     fn sync(&mut self) -> Result<()> {
+        let start = self.clock.monotonic();
         match self.file.sync() {
             Ok(()) => {
+                self.observer.tell(&Event::Synced { took: self.clock.monotonic().saturating_sub(start) });
                 self.counters.syncs += 1;
                 self.durable = self.end.offset;
                 self.unsynced_groups = 0;

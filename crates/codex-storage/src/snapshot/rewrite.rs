@@ -27,6 +27,7 @@ use crate::log::reader::FrameReader;
 use crate::log::seal::{GroupInfo, GroupSealer};
 use crate::log::writer::{Log, LogParts};
 use crate::log::{Durability, Position, Seals};
+use crate::observe::{self, Event, Observer, Work};
 use crate::sync::Arc;
 use crate::vfs::replace::{Existing, Replacement, SteppedWriter, is_unsettled};
 use crate::vfs::{File, Lock, Vfs};
@@ -44,6 +45,7 @@ pub(super) struct Rewrite {
     slots: Option<Slots>,
     clock: Arc<dyn Clock>,
     durability: Durability,
+    observer: Arc<Observer>,
     old: Arc<dyn File>,
     /// Where the old log ended when the view was taken.
     from: Position,
@@ -71,6 +73,7 @@ impl Rewrite {
             slots: None,
             clock: log.clock().clone(),
             durability: log.durability(),
+            observer: log.observer().clone(),
             old: log.file().clone(),
             from,
             header,
@@ -85,6 +88,8 @@ impl Rewrite {
 
 impl Maintenance for Rewrite {
     fn run(self: Box<Self>, host: &dyn MaintenanceHost) -> Result<()> {
+        let _span = observe::begin(Work::Rewrite);
+        let start = self.clock.monotonic();
         let path = self.files.database().to_path_buf();
         let io = |action| StorageError::io(action, self.files.database());
         let replacement = Replacement::create(&self.vfs, &path).map_err(io("write a new file beside"))?;
@@ -105,6 +110,7 @@ impl Maintenance for Rewrite {
             buffer: Vec::new(),
         };
         copy.write_base(&self.view, self.clock.wall_ns(), host)?;
+        let records = self.view.totals().records;
         drop(self.view);
         for _ in 0..CATCH_UP_ROUNDS {
             let mut to = 0;
@@ -121,6 +127,7 @@ impl Maintenance for Rewrite {
             }
         }
         let mut replacement = Some(replacement);
+        let mut lens = (0, 0);
         host.with_engine(&mut |engine| {
             let log = engine.log_mut();
             log.write_out()?;
@@ -144,10 +151,12 @@ impl Maintenance for Rewrite {
                         seals: self.seals.clone(),
                         clock: self.clock.clone(),
                         durability: self.durability,
+                        observer: self.observer.clone(),
                         end: copy.end.clone(),
                         allocated: copy.room_to.max(copy.end.offset),
                     });
                     renewed.continue_counting(log.counters());
+                    lens = (log.end().offset, copy.end.offset);
                     engine.replace_log(renewed);
                     Ok(())
                 }
@@ -158,7 +167,11 @@ impl Maintenance for Rewrite {
                 }
                 Err(error) => Err(io("put the new file in place of")(error)),
             }
-        })
+        })?;
+        let (bytes_before, bytes) = lens;
+        let took = self.clock.monotonic().saturating_sub(start);
+        self.observer.tell(&Event::Rewritten { records, bytes_before, bytes, took });
+        Ok(())
     }
 }
 
