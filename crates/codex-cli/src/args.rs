@@ -79,6 +79,42 @@ pub(crate) struct Global {
     /// Print no notes on standard error
     #[arg(long, short, global = true, help_heading = "Output")]
     pub(crate) quiet: bool,
+
+    /// Log what goes on, on standard error or to --log-file (default: text)
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", help_heading = "Output")]
+    pub(crate) log: Option<LogFormat>,
+
+    /// Append the log to this file; a new one is readable for its owner only
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Output")]
+    pub(crate) log_file: Option<PathBuf>,
+
+    /// How much is logged (default: info)
+    #[arg(long, global = true, value_enum, value_name = "LEVEL", help_heading = "Output")]
+    pub(crate) log_level: Option<LogLevel>,
+}
+
+/// How a log looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// A line for people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// From which level on events are logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogLevel {
+    /// Writes have stopped, or the command failed
+    Error,
+    /// Something needed mending, or failed in the background
+    Warn,
+    /// Openings, rewrites, checkpoints, backups, changes of keys
+    Info,
+    /// What opening found, conflicts
+    Debug,
+    /// Every group and every sync
+    Trace,
 }
 
 /// What a database keeps.
@@ -410,8 +446,16 @@ pub(crate) fn parse(words: Vec<OsString>) -> Result<Result<Cli, clap::Error>, Fa
 /// `--home NAME` before the command becomes `--home=NAME`. A command's name or an option behind `--home`
 /// is no NAME; a database that is named like a command is written `--home=NAME`.
 fn name_of_home(words: Vec<OsString>) -> Vec<OsString> {
-    const WITH_VALUE: [&str; 5] =
-        ["--file", "--mode", "--key-file", "--passphrase-file", "--passphrase-command"];
+    const WITH_VALUE: [&str; 8] = [
+        "--file",
+        "--mode",
+        "--key-file",
+        "--passphrase-file",
+        "--passphrase-command",
+        "--log",
+        "--log-file",
+        "--log-level",
+    ];
     let definition = Cli::command();
     let is_command = |word: &OsStr| definition.get_subcommands().any(|command| word == command.get_name());
 

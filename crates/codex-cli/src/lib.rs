@@ -11,6 +11,7 @@ mod commands;
 mod exit;
 mod key;
 mod lines;
+mod logging;
 mod output;
 mod point;
 mod record;
@@ -20,6 +21,7 @@ mod value;
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use exit::{Failure, Outcome};
 use output::{Format, Notes, Output};
@@ -33,7 +35,10 @@ pub fn main() -> ExitCode {
     } else {
         Format::Text
     };
-    match run(words, format) {
+    let start = Instant::now();
+    let result = run(words, format);
+    logging::ended(&result, start);
+    match result {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Absent) => ExitCode::from(exit::NOT_FOUND),
         Err(failure) => {
@@ -52,6 +57,7 @@ fn run(words: Vec<std::ffi::OsString>, format: Format) -> Result<Outcome, Failur
             return Ok(Outcome::Done);
         }
     };
+    logging::start(&cli.global)?;
     let notes = if cli.global.quiet { Notes::Off } else { Notes::On };
     let mut output = Output::new(format, notes);
     let outcome = commands::run(&cli.global, cli.command, &mut output)?;

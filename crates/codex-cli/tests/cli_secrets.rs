@@ -4,6 +4,7 @@ mod common;
 
 use std::process::Stdio;
 
+use common::secrets::{ENCRYPTION_KEY, KEY, PASSPHRASE, VALUE, assert_untold};
 use common::{DATA, Scratch, stderr, stdout};
 
 const HEX: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
@@ -191,10 +192,84 @@ fn no_error_shows_a_value_a_record_key_or_a_secret() {
         "--file a.db --key-file key s3cret",
         "--file a.db --key-file a.db get s3cret",
     ] {
-        for json in ["", "--json "] {
-            let (_, said) = scratch.fails(&format!("{json}{line}"));
+        for output in ["", "--json ", "--log text --log-level trace ", "--log json --log-level trace "] {
+            let (_, said) = scratch.fails(&format!("{output}{line}"));
             assert!(!said.contains("s3cret") && !said.contains(HEX), "{line}: {said}");
             assert!(!said.is_empty(), "{line}");
         }
+    }
+}
+
+#[test]
+fn no_log_of_the_command_holds_what_is_stored_or_what_unlocks() {
+    let scratch = Scratch::new();
+    let output = scratch.sh(&format!(
+        "umask 077; printf '%s\\n' {} >key; printf '%s\\n' '{PASSPHRASE}' >words; printf '%s 2\\n' '{PASSPHRASE}' >more",
+        base16ct::lower::encode_string(ENCRYPTION_KEY)
+    ));
+    assert!(output.status.success(), "{}", stderr(&output));
+    scratch.write("lines", format!("{{\"key\":\"{KEY}:1\",\"value\":\"{VALUE}\"}}\n"));
+    scratch.write("operations", format!("{{\"op\":\"set\",\"key\":\"{KEY}:2\",\"value\":\"{VALUE}\"}}\n"));
+    let set = format!("set {KEY} \"{VALUE}\"");
+    let mut told = String::new();
+    // A line that begins with `!` fails.
+    for format in ["text", "json"] {
+        for (line, unlock) in [
+            (&*set, "--mode ledger --key-file key"),
+            (&format!("get {KEY}"), "--key-file key"),
+            (&format!("set --ttl 1h {KEY}:ttl \"{VALUE}\""), "--key-file key"),
+            ("import lines", "--key-file key"),
+            ("batch operations", "--key-file key"),
+            (&format!("scan --prefix {KEY}"), "--key-file key"),
+            (&format!("history {KEY}"), "--key-file key"),
+            ("log", "--key-file key"),
+            ("diff 0 1", "--key-file key"),
+            ("export lines.out", "--key-file key"),
+            ("verify", "--key-file key"),
+            ("stats", "--key-file key"),
+            (&format!("delete {KEY}:2"), "--key-file key"),
+            ("backup copy.db", "--key-file key"),
+            ("backup --to repository", "--key-file key"),
+            ("restore copy.db restored.db", "--key-file key"),
+            ("repair a.db repaired.db", "--key-file key"),
+            ("key add --new-passphrase-file words --memory 8 --label on-call", "--key-file key"),
+            ("key list", "--passphrase-file words"),
+            (&format!("get {KEY}"), "--passphrase-file words"),
+            ("key change --new-passphrase-file more --memory 8", "--passphrase-file words"),
+            (&format!("!get {KEY}"), "--passphrase-file words"),
+            (&format!("!get {KEY}:missing"), "--passphrase-file more"),
+            (&format!("!set {KEY} {VALUE}"), "--key-file key"),
+            (&format!("!get {KEY}"), ""),
+            ("!import words", "--key-file key"),
+            ("clear --yes", "--key-file key"),
+        ] {
+            let options = format!("--file {format}.db --log {format} --log-level trace");
+            let line = line.replace("a.db", &format!("{format}.db"));
+            let line = line
+                .replace("copy.db", &format!("{format}.copy"))
+                .replace("lines.out", &format!("{format}.out"));
+            let line = line.replace("restored.db", &format!("{format}.restored"));
+            let line = line.replace("repaired.db", &format!("{format}.repaired"));
+            let words = format!("{options} {unlock} {}", line.trim_start_matches('!'));
+            let output = scratch.run(words.split_whitespace());
+            assert_eq!(output.status.success(), !line.starts_with('!'), "{words}: {}", stderr(&output));
+            let said = stderr(&output);
+            assert!(said.contains("codex::cli"), "{words}: {said}");
+            assert_untold(&said);
+            told.push_str(&said);
+        }
+    }
+    for event in [
+        "opened",
+        "recovered",
+        "group written",
+        "synced",
+        "keys changed",
+        "copied",
+        "backed up",
+        "restored",
+        "failed",
+    ] {
+        assert!(told.matches(event).count() >= 2, "{event} is in both formats");
     }
 }

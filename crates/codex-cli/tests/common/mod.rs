@@ -3,6 +3,8 @@
 // Each test file is a program of its own and uses a part of this.
 #![allow(dead_code, reason = "shared by several test programs")]
 
+pub(crate) mod secrets;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Write as _;
