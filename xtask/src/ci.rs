@@ -26,6 +26,15 @@ fn checks(workspace: &Workspace, steps: &mut Steps) -> Result<Vec<String>> {
         let lints = ["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"];
         step::run(&mut step::cargo(workspace, &lints))
     })?;
+    // The command turns the features on, so that nothing else builds the libraries without them, or with one alone.
+    steps.run("features", || {
+        for features in ["", "tracing", "metrics"] {
+            let packages = ["--package", "codex", "--package", "codex-backup", "--package", "codex-storage"];
+            let mut lints = step::cargo(workspace, &["clippy", "--features", features]);
+            step::run(lints.args(packages).args(["--", "--deny", "warnings"]))?;
+        }
+        Ok(())
+    })?;
     // The peers of the benches are behind a feature, so that the steps before and after do not build them.
     steps.run("peers", || {
         let lints =

@@ -34,6 +34,9 @@
 //! | handle errors | [`Error::kind`], [`Error::outcome_is_unknown`] |
 //!
 //! The tutorial, answers by task, all errors and limits, and how it works inside are in the book: `docs/README.md`.
+//!
+//! Two features, off by default, tell programs what goes on inside: `tracing` as events and spans, `metrics` through the
+//! facade of that name. `docs/observability.md` lists them; neither shows what is stored or what unlocks it.
 
 pub mod proof;
 
