@@ -67,7 +67,7 @@ fn open_header(blocks: &[Block; 2], path: &Path, unlock: Option<&Unlock>) -> Res
     Ok(Opened { header, seals, slot, copy, other_is_stale })
 }
 
-fn choose_header(blocks: &[Block; 2], path: &Path) -> Result<Choice> {
+pub(crate) fn choose_header(blocks: &[Block; 2], path: &Path) -> Result<Choice> {
     header::choose(blocks).map_err(|reason| match reason {
         NoChoice::NotADatabase => StorageError::NotADatabase { path: path.to_path_buf() },
         NoChoice::Version(found) => {
@@ -173,7 +173,7 @@ pub(crate) fn looks_like_a_database(file: &dyn File, path: &Path) -> Result<bool
     Ok(!matches!(header::choose(&blocks), Err(NoChoice::NotADatabase)))
 }
 
-fn read_blocks(file: &dyn File, path: &Path) -> Result<[Block; 2]> {
+pub(crate) fn read_blocks(file: &dyn File, path: &Path) -> Result<[Block; 2]> {
     let mut blocks = [[0; BLOCK_LEN]; 2];
     for (index, block) in blocks.iter_mut().enumerate() {
         // What a short file lacks reads as zeros, and fails the checksum.

@@ -38,6 +38,7 @@
 //! Two features, off by default, tell programs what goes on inside: `tracing` as events and spans, `metrics` through the
 //! facade of that name. `docs/observability.md` lists them; neither shows what is stored or what unlocks it.
 
+pub mod inspect;
 pub mod proof;
 
 mod backup;

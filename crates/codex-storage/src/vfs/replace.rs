@@ -147,14 +147,10 @@ pub fn is_unsettled(error: &io::Error) -> bool {
 /// Removes what interrupted replacements of this target left, and says how many files that were. The
 /// removal is durable when this returns.
 pub fn remove_temporaries(vfs: &dyn Vfs, target: &Path) -> io::Result<usize> {
-    let prefix = prefix(target)?;
     let directory = directory_of(target);
     let mut removed = 0;
-    for name in vfs.list(directory)? {
-        let path = directory.join(&name);
-        let ours =
-            name.as_encoded_bytes().strip_prefix(prefix.as_encoded_bytes()).is_some_and(is_random_part);
-        if ours && vfs.kind(&path)? == Some(FileKind::Regular) {
+    for path in temporaries(&vfs.list(directory)?, target)? {
+        if vfs.kind(&path)? == Some(FileKind::Regular) {
             vfs.remove(&path)?;
             removed += 1;
         }
@@ -163,6 +159,15 @@ pub fn remove_temporaries(vfs: &dyn Vfs, target: &Path) -> io::Result<usize> {
         vfs.sync_directory(directory)?;
     }
     Ok(removed)
+}
+
+/// Which of the names in a target's folder are those of its temporaries, as paths.
+pub fn temporaries(names: &[OsString], target: &Path) -> io::Result<Vec<PathBuf>> {
+    let prefix = prefix(target)?;
+    let ours = |name: &&OsString| {
+        name.as_encoded_bytes().strip_prefix(prefix.as_encoded_bytes()).is_some_and(is_random_part)
+    };
+    Ok(names.iter().filter(ours).map(|name| directory_of(target).join(name)).collect())
 }
 
 /// The name of a temporary, which goes when its replacement does.
