@@ -12,7 +12,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind as ClapKind};
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, ColorChoice, CommandFactory, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::backup::{Backup, Prune, RepositoryWork, Restore};
 pub(crate) use self::past::{At, Diff, History, Log};
@@ -75,6 +75,11 @@ pub(crate) struct Global {
     /// Print JSON: one object a line, errors too
     #[arg(long, global = true, help_heading = "Output")]
     pub(crate) json: bool,
+
+    /// When to colour errors, help and states; auto heeds the variable NO_COLOR
+    #[arg(long, global = true, value_enum, value_name = "WHEN", help_heading = "Output")]
+    #[expect(dead_code, reason = "`color::choose` has read it, before anything could be printed")]
+    pub(crate) color: Option<ColorChoice>,
 
     /// Print no notes on standard error
     #[arg(long, short, global = true, help_heading = "Output")]
@@ -446,12 +451,13 @@ pub(crate) fn parse(words: Vec<OsString>) -> Result<Result<Cli, clap::Error>, Fa
 /// `--home NAME` before the command becomes `--home=NAME`. A command's name or an option behind `--home`
 /// is no NAME; a database that is named like a command is written `--home=NAME`.
 fn name_of_home(words: Vec<OsString>) -> Vec<OsString> {
-    const WITH_VALUE: [&str; 8] = [
+    const WITH_VALUE: [&str; 9] = [
         "--file",
         "--mode",
         "--key-file",
         "--passphrase-file",
         "--passphrase-command",
+        "--color",
         "--log",
         "--log-file",
         "--log-level",

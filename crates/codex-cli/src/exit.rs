@@ -6,6 +6,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+use anstyle::Style;
 use codex::ErrorKind;
 use serde::Serialize;
 
@@ -144,11 +145,17 @@ impl Failure {
 
     /// The lines for standard error; nothing for a reader that has gone.
     pub(crate) fn text(&self) -> String {
+        self.styled(Style::new(), Style::new())
+    }
+
+    /// The same, with styles for the words that lines begin with.
+    pub(crate) fn styled(&self, error: Style, hint: Style) -> String {
         match self {
             Self::ClosedPipe => String::new(),
             Self::Reported(report) => {
-                let hint = report.hint.as_ref().map_or_else(String::new, |hint| format!("hint: {hint}\n"));
-                format!("codex: {report}\n{hint}")
+                let advice = report.hint.as_ref();
+                let advice = advice.map_or_else(String::new, |text| format!("{hint}hint:{hint:#} {text}\n"));
+                format!("{error}codex:{error:#} {report}\n{advice}")
             }
         }
     }

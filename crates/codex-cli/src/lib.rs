@@ -7,6 +7,7 @@ pub mod input;
 
 mod args;
 mod codexdb_go;
+mod color;
 mod commands;
 mod exit;
 mod key;
@@ -30,6 +31,7 @@ use output::{Format, Notes, Output};
 #[must_use]
 pub fn main() -> ExitCode {
     let words: Vec<_> = std::env::args_os().collect();
+    color::choose(&words);
     let format = if words.iter().take_while(|word| *word != "--").any(|word| word == "--json") {
         Format::Json
     } else {
@@ -52,8 +54,8 @@ fn run(words: Vec<std::ffi::OsString>, format: Format) -> Result<Outcome, Failur
     let cli = match args::parse(words)? {
         Ok(cli) => cli,
         Err(help) => {
-            let mut stdout = std::io::stdout();
-            stdout.write_all(help.to_string().as_bytes()).map_err(Failure::output)?;
+            let help = help.render().ansi().to_string();
+            anstream::stdout().write_all(help.as_bytes()).map_err(Failure::output)?;
             return Ok(Outcome::Done);
         }
     };

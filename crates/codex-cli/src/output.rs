@@ -1,12 +1,12 @@
 //! Everything that the command prints, as text or as JSON.
 //!
-//! Standard output holds results only; notes and errors go to standard error. There is no colour, so
-//! `NO_COLOR` has nothing to switch off here (help texts honour it). A closed pipe is never a panic.
+//! Standard output holds results only; notes and errors go to standard error. A closed pipe is never a panic.
 
 use std::io::{self, BufWriter, Stdout, Write};
 
 use serde::Serialize;
 
+use crate::color;
 use crate::exit::Failure;
 
 /// Where results go, and how they look.
@@ -99,12 +99,11 @@ pub(crate) enum Notes {
 
 /// Prints a failure on standard error.
 pub(crate) fn report(failure: &Failure, format: Format) {
-    let text = match format {
-        Format::Text => failure.text(),
-        Format::Json => failure.json(),
-    };
     // With standard error closed, the exit code still tells.
-    let _ = io::stderr().write_all(text.as_bytes());
+    let _ = match format {
+        Format::Text => anstream::stderr().write_all(failure.styled(color::ERROR, color::HINT).as_bytes()),
+        Format::Json => io::stderr().write_all(failure.json().as_bytes()),
+    };
 }
 
 const BUFFER_LEN: usize = 64 * 1024;

@@ -32,6 +32,42 @@ fn type_at(scratch: &Scratch, lines: &[&str], verb: &str) -> Output {
     ))
 }
 
+/// What the command says on a terminal, with these settings of variables and these words.
+fn on_a_terminal(scratch: &Scratch, variables: &str, words: &str) -> String {
+    let command = format!("env TERM=xterm {variables} \"$CODEX\" {words}");
+    stdout(&scratch.sh(&format!("script -qec '{command}' /dev/null </dev/null")))
+}
+
+#[test]
+fn errors_and_help_have_colour_on_a_terminal_only_and_no_color_and_the_option_decide() {
+    let scratch = Scratch::new();
+    if !scratch.sh("command -v script").status.success() {
+        skipped("nothing was printed on a terminal, since there is no `script` to play one");
+        return;
+    }
+    let coloured = "\u{1b}[";
+    for words in ["--file none get k", "--help", "get --help", "--limit"] {
+        for (variables, option, wanted) in [
+            ("", "", true),
+            ("NO_COLOR=1", "", false),
+            ("NO_COLOR=", "", true),
+            ("", "--color never", false),
+            ("NO_COLOR=1", "--color=always", true),
+        ] {
+            let said = on_a_terminal(&scratch, variables, &format!("{option} {words}"));
+            assert_eq!(said.contains(coloured), wanted, "{variables} {option} {words}: {said:?}");
+        }
+        for (option, wanted) in [("", false), ("--color auto", false), ("--color always", true)] {
+            let output = scratch.run(format!("{option} {words}").split_whitespace());
+            let said = stdout(&output) + &stderr(&output);
+            assert_eq!(said.contains(coloured), wanted, "piped, {option} {words}: {said:?}");
+        }
+    }
+    for words in ["--json --color always --file none get k", "--file none get k -- --color always"] {
+        assert!(!on_a_terminal(&scratch, "NO_COLOR=1", words).contains(coloured), "{words}");
+    }
+}
+
 #[test]
 fn a_passphrase_is_typed_unseen_and_twice_for_a_new_database() {
     let scratch = Scratch::new();
