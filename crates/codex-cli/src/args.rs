@@ -76,9 +76,15 @@ pub(crate) struct Global {
     #[arg(long, global = true, help_heading = "Output")]
     pub(crate) json: bool,
 
-    /// When to colour errors, help and states; auto heeds the variable NO_COLOR
-    #[arg(long, global = true, value_enum, value_name = "WHEN", help_heading = "Output")]
-    #[expect(dead_code, reason = "`color::choose` has read it, before anything could be printed")]
+    // `color::choose` has read it, before anything could be printed.
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        help_heading = "Output",
+        help = "When to colour errors, help and states; auto heeds the variable NO_COLOR"
+    )]
     pub(crate) color: Option<ColorChoice>,
 
     /// Print no notes on standard error
@@ -172,6 +178,8 @@ pub(crate) enum Command {
     Prove(Prove),
     /// Check a proof; neither the database nor its key is needed
     CheckProof(CheckProof),
+    /// Look for what is wrong with the database and its files, and say what to do; changes nothing
+    Doctor,
     /// Print what the database holds and needs
     Stats,
     /// Copy the database to a new file, verified, or what is new of it into a repository
@@ -587,7 +595,7 @@ A new database is encrypted if one of them is given.
 
 Exit codes:
    0  done                              4  the disk is full or fails, other input or output
-   1  no such key, database or backup   5  no key, or not the key of this database
+   1  not there; a check that failed    5  no key, or not the key of this database
    2  bad argument, input or file       6  damage or tampering
    3  not permitted                     7  open in another process
   70  an error of codex itself        141  the reader of the output has gone";

@@ -3,14 +3,20 @@
 //! Colour marks what is said in words as well; nothing is lost without it. JSON has none.
 
 use std::ffi::OsString;
+use std::io;
 
-use anstream::ColorChoice;
+use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 
 /// The word before an error.
 pub(crate) const ERROR: Style = AnsiColor::Red.on_default().bold();
 /// The word before advice.
 pub(crate) const HINT: Style = Style::new().bold();
+/// Nothing is wrong.
+pub(crate) const GOOD: Style = AnsiColor::Green.on_default().bold();
+/// Something deserves a look.
+pub(crate) const DOUBTFUL: Style = AnsiColor::Yellow.on_default().bold();
+
 /// Heeds `--color` wherever it stands, before the command line is understood: an error in that is coloured as well.
 pub(crate) fn choose(words: &[OsString]) {
     let mut words = words.iter().take_while(|word| *word != "--");
@@ -28,4 +34,9 @@ pub(crate) fn choose(words: &[OsString]) {
             _ => {}
         }
     }
+}
+
+/// A style as standard output takes it: none where that has no colour.
+pub(crate) fn on_stdout(style: Style) -> Style {
+    if AutoStream::choice(&io::stdout()) == ColorChoice::Never { Style::new() } else { style }
 }

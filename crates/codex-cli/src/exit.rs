@@ -15,7 +15,7 @@ use serde::Serialize;
 pub(crate) enum Outcome {
     /// Everything is done.
     Done,
-    /// The question was answered with "not there".
+    /// The question was answered with "not there", or with "something is wrong".
     Absent,
 }
 
@@ -133,6 +133,22 @@ impl Failure {
             report.source = Some(Box::new(source));
         }
         self
+    }
+
+    /// What happened, with its causes; nothing for a reader that has gone.
+    pub(crate) fn message(&self) -> String {
+        match self {
+            Self::ClosedPipe => String::new(),
+            Self::Reported(report) => report.to_string(),
+        }
+    }
+
+    /// What to do next.
+    pub(crate) fn advice(&self) -> Option<&str> {
+        match self {
+            Self::ClosedPipe => None,
+            Self::Reported(report) => report.hint.as_deref(),
+        }
     }
 
     /// What the process answers to its caller.

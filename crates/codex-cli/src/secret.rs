@@ -266,8 +266,7 @@ fn refuse_shared(_: &Path, _: &Metadata) -> Result<(), Failure> {
 }
 
 /// A word as a shell takes it.
-#[cfg(unix)]
-fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     let plain = |character: char| character.is_alphanumeric() || "/._-+:,@%".contains(character);
     if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }

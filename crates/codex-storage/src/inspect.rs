@@ -9,8 +9,8 @@ use codex_crypto::Suite;
 
 use crate::error::{Result, StorageError};
 use crate::files::Files;
-use crate::format::Mode;
 use crate::format::header::{Floor, Header, Unreadable};
+use crate::format::{Mode, VERSION};
 use crate::recovery::{choose_header, read_blocks};
 use crate::sync::Arc;
 use crate::vfs::replace::temporaries;
@@ -22,6 +22,8 @@ use crate::vfs::{Access, File, FileKind, Vfs};
 pub struct Inspection {
     /// Length of the file, with space that is set aside, in bytes.
     pub file_bytes: u64,
+    /// Version of the file format.
+    pub version: u32,
     /// What the database keeps.
     pub mode: Mode,
     /// Whether its frames are encrypted.
@@ -71,6 +73,7 @@ pub fn inspect(vfs: &dyn Vfs, path: &Path) -> Result<Inspection> {
     let (header, copies) = header_now(&*file, path)?;
     Ok(Inspection {
         file_bytes: file.len().map_err(StorageError::io("read the length of", path))?,
+        version: VERSION,
         mode: header.mode,
         encrypted: header.suite != Suite::Plaintext,
         generation: header.generation,

@@ -1,6 +1,7 @@
 //! The verbs, each a few lines over the library.
 
 mod backup;
+mod doctor;
 mod evidence;
 mod files;
 mod import_go;
@@ -42,6 +43,7 @@ pub(crate) fn run(global: &Global, command: Command, output: &mut Output) -> Res
         Command::Head(head) => evidence::head(global, &head, output),
         Command::Prove(prove) => evidence::prove(global, &prove, output),
         Command::CheckProof(check) => evidence::check_proof(&check, output),
+        Command::Doctor => return doctor::doctor(global, output),
         Command::Stats => files::stats(global, output),
         Command::Backup(backup) => backup::backup(global, &backup, output),
         Command::Backups => files::backups(global, output),
@@ -74,6 +76,14 @@ enum Target {
 }
 
 impl Target {
+    /// Where it is, or would be.
+    fn path(self) -> codex::Result<PathBuf> {
+        match self {
+            Self::File(path) => Ok(path),
+            Self::Home(name) => codex::inspect::path_of_home(&name),
+        }
+    }
+
     fn open(&self, options: &Options) -> codex::Result<Store> {
         match self {
             Self::File(path) => options.open(path),
@@ -118,10 +128,7 @@ fn open(global: &Global, access: Access, output: &mut Output) -> Result<Store, F
 
     let mut options = Options::new().create(false).read_only(access == Access::Read);
     if let Some(mode) = global.mode {
-        options = options.mode(match mode {
-            Mode::Ledger => codex::Mode::Ledger,
-            Mode::Snapshot => codex::Mode::Snapshot,
-        });
+        options = options.mode(mode_of(mode));
     }
     if let Some(unlock) = secret.unlock() {
         options = options.unlock(unlock);
@@ -140,6 +147,13 @@ fn open(global: &Global, access: Access, output: &mut Output) -> Result<Store, F
             Ok(store)
         }
         opened => opened.map_err(|error| failed(error, encrypted)),
+    }
+}
+
+fn mode_of(mode: Mode) -> codex::Mode {
+    match mode {
+        Mode::Ledger => codex::Mode::Ledger,
+        Mode::Snapshot => codex::Mode::Snapshot,
     }
 }
 
