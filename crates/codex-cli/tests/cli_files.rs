@@ -154,6 +154,19 @@ fn everything_that_is_made_is_private_under_umask_000() {
 
 #[cfg(unix)]
 #[test]
+fn the_folder_of_a_tour_is_private_under_umask_000() {
+    let scratch = Scratch::in_memory();
+    let output = scratch.sh("umask 000; TMPDIR=. $CODEX tour --keep");
+    assert!(output.status.success(), "{}", stderr(&output));
+    let names =
+        std::fs::read_dir(scratch.folder()).expect("it is there").map(|entry| entry.expect("an entry"));
+    let tours: Vec<_> = names.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+    assert_eq!(tours.len(), 1, "{tours:?}");
+    assert_eq!(common::mode(&tours[0]), 0o700);
+}
+
+#[cfg(unix)]
+#[test]
 fn a_full_disk_loses_nothing_and_passes() {
     let scratch = Scratch::new();
     scratch.ok("--file a.db -q set kept 1");

@@ -12,7 +12,7 @@ mod repair;
 mod streams;
 mod tour;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use codex::proof::UnkeyedLog;
 use codex::{ErrorKind, KeySlot, Options, Store};
@@ -169,4 +169,13 @@ fn failed(error: codex::Error, with_key: bool) -> Failure {
         ErrorKind::NotFound => failure.hint("`codex set` and `codex import` create a database"),
         _ => failure,
     }
+}
+
+/// A new folder that only its owner can use, whatever the umask; removed when it is dropped.
+fn private_folder(prefix: &str, beside: &Path) -> std::io::Result<tempfile::TempDir> {
+    let mut folder = tempfile::Builder::new();
+    folder.prefix(prefix);
+    #[cfg(unix)]
+    folder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+    folder.tempdir_in(beside)
 }

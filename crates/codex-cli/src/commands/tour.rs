@@ -9,7 +9,7 @@ use codex::{EncryptionKey, ErrorKind, Mode, Options, RestoreOptions, Store};
 use serde_json::{Value, json};
 
 use super::streams::{import_into, write_records};
-use super::{Access, open};
+use super::{Access, open, private_folder};
 use crate::args::{Global, Tour};
 use crate::exit::Failure;
 use crate::lines::Lines;
@@ -17,9 +17,7 @@ use crate::output::Output;
 use crate::secret;
 
 pub(super) fn run(tour: &Tour, output: &mut Output) -> Result<(), Failure> {
-    let folder = tempfile::Builder::new()
-        .prefix("codex-tour-")
-        .tempdir()
+    let folder = private_folder("codex-tour-", &std::env::temp_dir())
         .map_err(|error| Failure::io("make a folder for the tour", error))?;
     let key_file = folder.path().join("tour.key");
     say(output, &format!("The tour works in {}.", folder.path().display()))?;
