@@ -178,6 +178,8 @@ pub(crate) enum Command {
     Prove(Prove),
     /// Check a proof; neither the database nor its key is needed
     CheckProof(CheckProof),
+    /// Measure this machine and this disk beside their own limits, in about ten seconds
+    Bench(Bench),
     /// Look for what is wrong with the database and its files, and say what to do; changes nothing
     Doctor,
     /// Print what the database holds and needs
@@ -406,6 +408,16 @@ pub(crate) struct CheckProof {
     pub(crate) proof: PathBuf,
     #[command(flatten)]
     pub(crate) trust: Trust,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Bench {
+    /// Measure in this folder (default: that of the database that is named, else the current one)
+    #[arg(long)]
+    pub(crate) dir: Option<PathBuf>,
+    /// About how long to measure
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=600))]
+    pub(crate) seconds: u32,
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,7 @@
 //! The verbs, each a few lines over the library.
 
 mod backup;
+mod bench;
 mod doctor;
 mod evidence;
 mod files;
@@ -43,6 +44,7 @@ pub(crate) fn run(global: &Global, command: Command, output: &mut Output) -> Res
         Command::Head(head) => evidence::head(global, &head, output),
         Command::Prove(prove) => evidence::prove(global, &prove, output),
         Command::CheckProof(check) => evidence::check_proof(&check, output),
+        Command::Bench(args) => bench::bench(global, &args, output),
         Command::Doctor => return doctor::doctor(global, output),
         Command::Stats => files::stats(global, output),
         Command::Backup(backup) => backup::backup(global, &backup, output),
@@ -178,4 +180,10 @@ fn private_folder(prefix: &str, beside: &Path) -> std::io::Result<tempfile::Temp
     #[cfg(unix)]
     folder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
     folder.tempdir_in(beside)
+}
+
+/// A count, for rates and ratios.
+#[expect(clippy::cast_precision_loss, reason = "exact up to 2^53, and nobody reads so many digits")]
+fn float(count: u64) -> f64 {
+    count as f64
 }
