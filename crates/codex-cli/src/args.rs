@@ -10,6 +10,7 @@ pub(crate) mod key;
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind as ClapKind};
 use clap::{Args, ColorChoice, CommandFactory, Parser, Subcommand, ValueEnum};
@@ -182,8 +183,8 @@ pub(crate) enum Command {
     Bench(Bench),
     /// Look for what is wrong with the database and its files, and say what to do; changes nothing
     Doctor,
-    /// Print what the database holds and needs
-    Stats,
+    /// Print what the database holds and needs, or with --watch what is committed to it
+    Stats(Stats),
     /// Copy the database to a new file, verified, or what is new of it into a repository
     Backup(Backup),
     /// List the rotated backups beside the database, newest first
@@ -411,6 +412,30 @@ pub(crate) struct CheckProof {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Stats {
+    /// Print every so often what was committed meanwhile, also beside the process that writes; needs no key
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "1",
+        value_parser = seconds
+    )]
+    pub(crate) watch: Option<Duration>,
+    /// End after so many lines
+    #[arg(long, requires = "watch")]
+    pub(crate) count: Option<u64>,
+}
+
+/// How long to wait: from a hundredth of a second to a day.
+fn seconds(text: &str) -> Result<Duration, &'static str> {
+    let wanted = "a number of seconds, from 0.01 to 86400";
+    let seconds: f64 = text.parse().map_err(|_| wanted)?;
+    if (0.01..=86_400.0).contains(&seconds) { Ok(Duration::from_secs_f64(seconds)) } else { Err(wanted) }
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Bench {
     /// Measure in this folder (default: that of the database that is named, else the current one)
     #[arg(long)]
@@ -579,6 +604,9 @@ fn usage(error: &clap::Error) -> Failure {
         },
         ClapKind::NoEquals => format!("{argument} takes its value behind an equals sign"),
         ClapKind::ValueValidation if argument == "--limit" => "--limit takes a count".to_owned(),
+        ClapKind::ValueValidation if argument == "--watch" => {
+            "--watch takes a number of seconds, from 0.01 to 86400, behind an equals sign".to_owned()
+        }
         ClapKind::ArgumentConflict => {
             let other = text(ContextKind::PriorArg).unwrap_or_default();
             format!("{argument} cannot be used with {other}")
@@ -709,6 +737,8 @@ mod tests {
             "key remove s3cret",
             "key add --memory s3cret",
             "key change --s3cret",
+            "stats --watch=s3cret",
+            "bench --seconds s3cret",
         ] {
             assert!(!refusal(line).contains("s3cret"), "{line}: {}", refusal(line));
         }

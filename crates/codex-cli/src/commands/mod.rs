@@ -12,6 +12,7 @@ mod records;
 mod repair;
 mod streams;
 mod tour;
+mod watching;
 
 use std::path::{Path, PathBuf};
 
@@ -46,7 +47,8 @@ pub(crate) fn run(global: &Global, command: Command, output: &mut Output) -> Res
         Command::CheckProof(check) => evidence::check_proof(&check, output),
         Command::Bench(args) => bench::bench(global, &args, output),
         Command::Doctor => return doctor::doctor(global, output),
-        Command::Stats => files::stats(global, output),
+        Command::Stats(stats) if stats.watch.is_some() => watching::watch(global, &stats, output),
+        Command::Stats(_) => files::stats(global, output),
         Command::Backup(backup) => backup::backup(global, &backup, output),
         Command::Backups => files::backups(global, output),
         Command::Restore(restore) => backup::restore(global, &restore, output),
