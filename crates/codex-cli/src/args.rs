@@ -4,6 +4,7 @@
 //! error names options and commands only, never what was given to them.
 
 mod backup;
+mod examples;
 mod past;
 
 pub(crate) mod key;
@@ -13,7 +14,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind as ClapKind};
-use clap::{Args, ColorChoice, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 pub(crate) use self::backup::{Backup, Prune, RepositoryWork, Restore};
 pub(crate) use self::past::{At, Diff, History, Log};
@@ -197,6 +199,10 @@ pub(crate) enum Command {
     Keygen(Keygen),
     /// List, add, remove and change what opens the database
     Key(key::Key),
+    /// Print what lets a shell complete commands and options
+    Completions(Completions),
+    /// Print the manual page, or write one for each command to a folder
+    Man(Man),
     /// See it all at work on real data, in a folder of its own
     Tour(Tour),
     /// Write until killed, and print the number of each acknowledged commit
@@ -470,17 +476,35 @@ pub(crate) struct Keygen {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// The shell
+    pub(crate) shell: Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Man {
+    /// The folder for the pages; it is made if it is missing
+    pub(crate) dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Tour {
     /// Keep the folder with all files of the tour
     #[arg(long)]
     pub(crate) keep: bool,
 }
 
+/// All that can be said on the command line, with its examples.
+pub(crate) fn definition() -> clap::Command {
+    examples::added_to(Cli::command())
+}
+
 /// Reads the command line, or says what is wrong with it. `--help` and `--version` are an `Ok(Err(_))`:
 /// text for standard output.
 pub(crate) fn parse(words: Vec<OsString>) -> Result<Result<Cli, clap::Error>, Failure> {
     let escaped = words.iter().any(|word| word == "--");
-    match Cli::try_parse_from(name_of_home(words)) {
+    let read = definition().try_get_matches_from(name_of_home(words));
+    match read.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => {
             check(&cli)?;
             if let (Command::Set(set), false) = (&cli.command, escaped) {

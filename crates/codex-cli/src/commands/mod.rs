@@ -7,6 +7,7 @@ mod evidence;
 mod files;
 mod import_go;
 mod key;
+mod manual;
 mod past;
 mod records;
 mod repair;
@@ -55,6 +56,8 @@ pub(crate) fn run(global: &Global, command: Command, output: &mut Output) -> Res
         Command::Repair(repair) => repair::repair(global, &repair, output),
         Command::Keygen(keygen) => files::keygen(&keygen, output),
         Command::Key(key) => key::key(global, &key, output),
+        Command::Completions(args) => manual::completions(&args, output),
+        Command::Man(args) => manual::man(&args, output),
         Command::Tour(tour) => tour::run(&tour, output),
         Command::TourWriter => tour::write_until_killed(global, output),
     };
