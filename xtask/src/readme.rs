@@ -79,7 +79,7 @@ fn blocks<'a>(markdown: &'a str, language: &str) -> Vec<&'a str> {
 /// Makes the folder `into` hold the project's files and nothing else.
 ///
 /// Files that are the same already are not touched, so that cargo builds only what has changed.
-fn mirror(root: &Path, into: &Path) -> Result<()> {
+pub(crate) fn mirror(root: &Path, into: &Path) -> Result<()> {
     fs::create_dir_all(into)?;
     let paths = tree::paths(root)?;
     for path in tree::paths(into)?.iter().filter(|path| paths.binary_search(path).is_err()) {
@@ -129,7 +129,7 @@ mod tests {
         fs::write(root.path().join("README.md"), "```sh\nfalse\ntrue\n```\n```sh\ncargo test\n```\n")
             .unwrap();
         let error = run(&workspace).unwrap_err();
-        assert!(error.to_string().contains("false\\ntrue\\n"), "{error}");
+        assert!(error.to_string().contains("false\ntrue\n"), "{error}");
     }
 
     #[test]
