@@ -17,6 +17,7 @@ mod output;
 mod point;
 mod record;
 mod secret;
+mod system;
 mod ttl;
 mod value;
 

@@ -16,6 +16,7 @@ use crate::args::Global;
 use crate::args::key::NewSecret;
 use crate::codexdb_go::GoKey;
 use crate::exit::Failure;
+use crate::system;
 
 /// What was given to unlock a database.
 pub(crate) enum Secret {
@@ -249,20 +250,13 @@ pub(crate) fn read_go_key(path: Option<&Path>) -> Result<Option<GoKey>, Failure>
     }
 }
 
-#[cfg(unix)]
 fn refuse_shared(path: &Path, metadata: &Metadata) -> Result<(), Failure> {
-    use std::os::unix::fs::PermissionsExt;
-    if metadata.permissions().mode() & 0o077 == 0 {
+    if !system::others_can_use(metadata) {
         return Ok(());
     }
     let shown = path.display();
     Err(Failure::new(ErrorKind::Permission, format!("others than its owner can use {shown}"))
         .hint(format!("chmod 600 {}", quoted(&shown.to_string()))))
-}
-
-#[cfg(not(unix))]
-fn refuse_shared(_: &Path, _: &Metadata) -> Result<(), Failure> {
-    Ok(())
 }
 
 /// A word as a shell takes it.
@@ -304,8 +298,7 @@ fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
     let shown = path.display();
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    system::for_the_owner(&mut options);
     let mut file = options.open(path).map_err(|error| {
         let exists = error.kind() == std::io::ErrorKind::AlreadyExists;
         let failure = Failure::io(format!("create {shown}"), error);
@@ -319,24 +312,13 @@ fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
         .write_all(text.as_bytes())
         .and_then(|()| file.write_all(b"\n"))
         .and_then(|()| file.sync_all())
-        .and_then(|()| sync_folder(path));
+        // Without its key file a database is lost.
+        .and_then(|()| system::sync_folder_of(path));
     written.map_err(|error| {
         // A part of a key would look like one. It has encrypted nothing yet; the first failure is the one to report.
         let _ = fs::remove_file(path);
         Failure::io(format!("write {shown}"), error)
     })
-}
-
-/// Makes the name of a new file durable: without its key file a database is lost.
-#[cfg(unix)]
-fn sync_folder(path: &Path) -> std::io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
-}
-
-#[cfg(not(unix))]
-fn sync_folder(_: &Path) -> std::io::Result<()> {
-    Ok(())
 }
 
 /// A new key, as 64 hexadecimal digits.
@@ -378,7 +360,6 @@ mod tests {
         }
     }
 
-    #[cfg(unix)]
     #[test]
     fn the_chmod_command_can_be_pasted() {
         assert_eq!(quoted("/home/ada/app.key"), "/home/ada/app.key");

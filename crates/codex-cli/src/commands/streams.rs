@@ -1,6 +1,5 @@
 //! Verbs on many records: batch, import, export.
 
-use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
@@ -15,6 +14,7 @@ use crate::exit::{Failure, Place};
 use crate::lines::{self, Lines};
 use crate::output::Output;
 use crate::record::{self, Operation};
+use crate::system;
 
 /// One commit of everything, or nothing: every line is read before the database is opened.
 pub(super) fn batch(global: &Global, args: &BatchArgs, output: &mut Output) -> Result<(), Failure> {
@@ -132,8 +132,7 @@ pub(super) fn export(global: &Global, args: &Export, output: &mut Output) -> Res
         })?;
     }
     // Without this a power loss may take the new name back.
-    #[cfg(unix)]
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+    system::sync_folder_of(path).map_err(failed)?;
     output.result(&format!("{count} records exported"), &json!({"exported": count}))
 }
 
