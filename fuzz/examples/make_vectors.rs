@@ -108,7 +108,7 @@ fn commits(store: &Store) -> Result<(), Box<dyn Error>> {
     batch.set_bytes("deleted", b"1");
     store.commit(batch)?;
     store.delete("deleted")?;
-    let deadline = UNIX_EPOCH + Duration::from_secs(4_102_444_800); // 2100-01-01T00:00:00Z
+    let deadline = UNIX_EPOCH + Duration::from_hours(1_139_568); // 2100-01-01T00:00:00Z
     store.set_with_ttl("expires", &true, deadline.duration_since(SystemTime::now())?)?;
     Ok(())
 }
