@@ -14,7 +14,9 @@ mod fuzz;
 mod lexer;
 mod loom;
 mod mutants;
+mod platforms;
 mod readme;
+mod release;
 mod step;
 mod tidy;
 mod tree;
@@ -41,7 +43,10 @@ Usage: cargo xtask COMMAND
   book       docs/ as a book in target/book, with the library's documentation inside
   readme     the README's commands, tests left out, as on a fresh checkout
   bench peers [OPTIONS]
-             us beside other databases and the machine's limits; `--help` lists its options";
+             us beside other databases and the machine's limits; `--help` lists its options
+  platforms  builds for every platform whose target and C compiler are there, and tests where its programs can be run
+  release-check [OPTIONS]
+             everything that must hold before a release; `--list` tells what, and each check can be run alone";
 
 fn main() -> ExitCode {
     match run() {
@@ -72,6 +77,8 @@ fn run() -> Result<()> {
         ["examples"] => examples::run(&Workspace::find()?),
         ["readme"] => readme::run(&Workspace::find()?),
         ["bench", "peers", ref options @ ..] => step::run(&mut bench::peers(&Workspace::find()?, options)),
+        ["platforms"] => platforms::run(&Workspace::find()?),
+        ["release-check", ref options @ ..] => release::run(&Workspace::find()?, options),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             Ok(())
