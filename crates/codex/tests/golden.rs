@@ -46,8 +46,9 @@ fn kept_files_are_never_changed() {
         assert_eq!(there, listed);
         for (sum, name) in sums {
             let hash = Sha256::digest(fs::read(folder.join(name)).expect("it is there"));
-            let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-            assert_eq!(hash, sum, "{name}");
+            let byte = |at: usize| u8::from_str_radix(&sum[at..at + 2], 16).expect("hexadecimal");
+            let sum: Vec<u8> = (0..sum.len()).step_by(2).map(byte).collect();
+            assert_eq!(hash[..], sum, "{name}");
         }
     }
 }
@@ -117,7 +118,7 @@ fn holds_what_was_committed(store: &Store) {
     let deadline = store.expires_at("expires").expect("it expires");
     let year_2100 = UNIX_EPOCH + Duration::from_hours(1_139_568);
     let apart = deadline.duration_since(year_2100).unwrap_or_else(|earlier| earlier.duration());
-    assert!(apart < Duration::from_secs(60), "{apart:?}");
+    assert!(apart < Duration::from_mins(1), "{apart:?}");
     assert_eq!(store.stats().sequence, 8);
 }
 
