@@ -59,6 +59,8 @@ fn is_release_of(version: &str, promised: &str) -> bool {
 pub(super) fn oldest_dependencies(workspace: &Workspace) -> Result<Done> {
     let checkout = workspace.target.join("release-check").join("minimal");
     readme::mirror(&workspace.root, &checkout)?;
+    let manifest = fs::read_to_string(checkout.join("Cargo.toml")).context("reading Cargo.toml")?;
+    fs::write(checkout.join("Cargo.toml"), with_members(&manifest, "[\"crates/*\"]")?)?;
     let cargo = |arguments: &[&str]| {
         let mut command = step::cargo(workspace, arguments);
         command.current_dir(&checkout).env("CARGO_TARGET_DIR", checkout.join("target"));
@@ -68,6 +70,17 @@ pub(super) fn oldest_dependencies(workspace: &Workspace) -> Result<Done> {
     let packages = PUBLISHED.iter().flat_map(|name| ["--package", name]);
     step::run(cargo(&["check", "--all-features"]).args(packages))?;
     Ok(Done::PASSED)
+}
+
+/// The workspace's manifest with other members, all of which are built by default. What the benches and chores need
+/// is no promise to anybody, and would choose with.
+fn with_members(manifest: &str, members: &str) -> Result<String> {
+    ensure!(manifest.lines().any(|line| line.starts_with("members = ")), "Cargo.toml names no members");
+    let lines = manifest.lines().filter(|line| !line.starts_with("default-members = "));
+    let lines = lines.map(|line| {
+        if line.starts_with("members = ") { format!("members = {members}\n") } else { format!("{line}\n") }
+    });
+    Ok(lines.collect())
 }
 
 /// As docs.rs does it, whose nightly toolchain accepts what `cfg(docsrs)` switches on.
@@ -100,6 +113,17 @@ pub(super) const PUBLISHED: [&str; 5] =
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_members_of_a_manifest_are_exchanged() {
+        let manifest = "[workspace]\nmembers = [\"crates/*\", \"benches\"]\ndefault-members = [\"xtask\"]\nresolver = \"3\"\n";
+        assert_eq!(
+            with_members(manifest, "[\"crates/*\"]").unwrap(),
+            "[workspace]\nmembers = [\"crates/*\"]\nresolver = \"3\"\n"
+        );
+        let error = with_members("[workspace]\n", "[]").unwrap_err();
+        assert_eq!(error.to_string(), "Cargo.toml names no members");
+    }
 
     #[test]
     fn a_correction_counts_as_the_promised_rust_and_another_version_does_not() {
