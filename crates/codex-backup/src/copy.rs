@@ -53,7 +53,7 @@ pub fn copy(
     if existing == Existing::Refuse {
         refuse_existing(&**vfs, target)?;
     }
-    put_in_place(write_copy(source, vfs, target)?, target, existing)?;
+    put_in_place(write_copy(source, vfs, target, Pace::BesideCommits)?, target, existing)?;
     observe::tell(&Event::Copied { path: target, bytes: source.len() });
     Ok(())
 }
@@ -65,15 +65,25 @@ pub(crate) fn refuse_existing(vfs: &dyn Vfs, target: &Path) -> Result<(), Backup
     }
 }
 
+/// How fast a copy is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// In short synced steps, so that no commit waits for the disk behind all of it.
+    BesideCommits,
+    /// At once: nobody has the database open.
+    Alone,
+}
+
 /// The copy under its temporary name, durable, read back and verified: what is left is giving it its name.
 pub(crate) fn write_copy(
     source: &dyn Source,
     vfs: &Arc<dyn Vfs>,
     target: &Path,
+    pace: Pace,
 ) -> Result<Replacement, BackupError> {
     let write = |action| BackupError::write(action, target);
     let replacement = Replacement::create(vfs, target).map_err(write("create"))?;
-    let mut file = SteppedWriter::new(replacement.file().clone());
+    let mut stepped = SteppedWriter::new(replacement.file().clone());
     let len = source.len();
     let mut piece = vec![0; usize::try_from(len).unwrap_or(usize::MAX).min(PIECE_LEN)];
     let mut offset = 0;
@@ -82,7 +92,11 @@ pub(crate) fn write_copy(
         source
             .read_at(&mut piece[..part], offset)
             .map_err(|source| BackupError::Read { target: target.to_path_buf(), source })?;
-        file.write_all_at(&piece[..part], offset).map_err(write("write"))?;
+        let written = match pace {
+            Pace::BesideCommits => stepped.write_all_at(&piece[..part], offset),
+            Pace::Alone => replacement.file().write_all_at(&piece[..part], offset),
+        };
+        written.map_err(write("write"))?;
         offset += part as u64;
     }
     let file = replacement.file();

@@ -11,7 +11,7 @@ use codex_storage::vfs::replace::{Existing, Replacement, remove_temporaries};
 use codex_storage::vfs::{Access, File, Lock, Vfs};
 use codex_storage::{OpenOptions, Point, StorageError, remove_checkpoint};
 
-use crate::copy::{put_in_place, refuse_existing, write_copy};
+use crate::copy::{Pace, put_in_place, refuse_existing, write_copy};
 use crate::error::BackupError;
 use crate::observe::{self, Event};
 
@@ -47,7 +47,7 @@ pub fn restore(
         None => prefix,
     };
     let target = Target::take(target, options)?;
-    let copy = write_copy(&prefix, &options.vfs, target.path())?;
+    let copy = write_copy(&prefix, &options.vfs, target.path(), Pace::Alone)?;
     target.put(copy)
 }
 

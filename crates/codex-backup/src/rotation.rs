@@ -8,7 +8,7 @@ use codex_storage::vfs::replace::Existing;
 use codex_storage::vfs::replace::remove_temporaries;
 use codex_storage::vfs::{Access, FileKind, Vfs};
 
-use crate::copy::{Source, put_in_place, write_copy};
+use crate::copy::{Pace, Source, put_in_place, write_copy};
 use crate::error::BackupError;
 use crate::observe::{self, Event};
 
@@ -55,7 +55,7 @@ pub fn rotate(source: &dyn Source, vfs: &Arc<dyn Vfs>, files: &Files, keep: u32)
     }
     let newest = files.backup(1);
     remove_temporaries(&**vfs, &newest).map_err(BackupError::write("remove temporary files of", &newest))?;
-    let copy = write_copy(source, vfs, &newest)?;
+    let copy = write_copy(source, vfs, &newest, Pace::BesideCommits)?;
     let backups = list(&**vfs, files)?;
     // Numbers move up only as far as the first gap: behind it nothing is in the way.
     let moving = backups.iter().zip(1..).take_while(|(backup, number)| backup.number == *number).count();

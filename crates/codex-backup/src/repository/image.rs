@@ -22,6 +22,8 @@ pub(crate) struct Image {
     /// What errors call it: the manifest's own path.
     path: PathBuf,
     header: Vec<u8>,
+    /// Where each piece begins; a repository of many years has many.
+    starts: Vec<u64>,
     read: Mutex<Read>,
 }
 
@@ -37,11 +39,17 @@ struct Read {
 impl Image {
     pub(crate) fn new(storage: &Arc<dyn RepositoryStorage>, database: &str, found: &Found) -> Self {
         let Found { manifest, hash } = found;
+        let starts = manifest.pieces.iter().scan(LOG_START, |next, piece| {
+            let start = *next;
+            *next += piece.len;
+            Some(start)
+        });
         Self {
             storage: Arc::clone(storage),
             database: database.to_owned(),
             manifest: manifest.clone(),
             path: storage.place().join(manifest_name(database, manifest.number, hash)),
+            starts: starts.collect(),
             header: manifest.header_block().expect("checked as it was decoded"),
             read: Mutex::default(),
         }
@@ -60,16 +68,10 @@ impl Image {
         self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Which piece holds a place of the log, and where that begins.
+    /// Which piece holds a place of the log, and where that begins; the last one holds what lies behind its end.
     fn piece_at(&self, offset: u64) -> Option<(usize, u64)> {
-        let mut start = LOG_START;
-        for (index, piece) in self.manifest.pieces.iter().enumerate() {
-            if offset < start + piece.len {
-                return Some((index, start));
-            }
-            start += piece.len;
-        }
-        None
+        let index = self.starts.partition_point(|start| *start <= offset).checked_sub(1)?;
+        Some((index, self.starts[index]))
     }
 
     fn read_piece(&self, index: usize, within: u64, target: &mut [u8]) -> io::Result<usize> {

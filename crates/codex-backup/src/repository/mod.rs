@@ -34,7 +34,7 @@ use self::manifest::{
     MANIFEST_LEN_MAX, Manifest, PIECE_LEN, Piece, VERSION, hash_of, is_database, manifest_name,
     parse_manifest_name, parse_piece_name, piece_name,
 };
-use crate::copy::write_copy;
+use crate::copy::{Pace, write_copy};
 use crate::error::BackupError;
 use crate::observe::{self, Event};
 use crate::restore::{RestoreOptions, Target, reading};
@@ -416,7 +416,7 @@ impl Repository {
         let database = self.one(database)?;
         let (image, prefix) = self.reaching(&database, unlock, options.at)?;
         let target = Target::take(target, options)?;
-        let copy = write_copy(&prefix, &options.vfs, target.path());
+        let copy = write_copy(&prefix, &options.vfs, target.path(), Pace::Alone);
         target.put(copy.map_err(|error| self.read_error(&image, error))?)
     }
 
