@@ -278,7 +278,7 @@ fn modes(workspace: &Workspace) -> Result<Done> {
 /// The tests of what the layer below all files creates, and of every file that the command leaves.
 const MODES: [(&str, &str, &str); 2] = [
     ("codex-storage", "vfs_modes", "files_are_0600_and_folders_0700_under_any_umask"),
-    ("codex-cli", "cli_files", "0600"),
+    ("codex-cli", "cli_files", "everything_that_is_made_is_private_under_umask_000"),
 ];
 
 #[cfg(test)]
