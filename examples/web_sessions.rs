@@ -209,7 +209,7 @@ fn log_in_as(address: SocketAddr, user: &str) -> Result<String, AnyError> {
 /// One request over a connection of its own; status and body of the answer.
 fn request(address: SocketAddr, line: &str, token: &str, body: &str) -> Result<(u16, String), AnyError> {
     let mut connection = TcpStream::connect(address)?;
-    connection.set_read_timeout(Some(Duration::from_secs(60)))?;
+    connection.set_read_timeout(Some(Duration::from_mins(1)))?;
     write!(
         connection,
         "{line} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\

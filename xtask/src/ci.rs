@@ -41,7 +41,8 @@ pub(crate) const CHECKS: [Check; 14] = [
         promise: "nor about the libraries without their features, and with each alone",
         run: |workspace| {
             for features in ["", "tracing", "metrics"] {
-                let packages = ["--package", "codex", "--package", "codex-backup", "--package", "codex-storage"];
+                let packages =
+                    ["--package", "codex", "--package", "codex-backup", "--package", "codex-storage"];
                 let mut lints = step::cargo(workspace, &["clippy", "--features", features]);
                 step::run(lints.args(packages).args(["--", "--deny", "warnings"]))?;
             }

@@ -269,6 +269,9 @@ fn a_crash_or_fault_at_any_operation_leaves_whole_backups_and_the_next_one_goes_
     }
 }
 
+/// Work on a repository of some disk.
+type Run<'a> = dyn Fn(&SimVfs) -> Result<(), BackupError> + 'a;
+
 /// A name that a killed backup or a failed prune gave or took is not durable, and the next one builds on it.
 #[test]
 fn a_power_loss_after_a_killed_backup_or_a_failed_prune_leaves_no_backup_without_its_pieces() {
@@ -277,9 +280,9 @@ fn a_power_loss_after_a_killed_backup_or_a_failed_prune_leaves_no_backup_without
     let opened = |disk: &SimVfs| Repository::open(&vfs(disk), Path::new(REPOSITORY));
     let back_up = |disk: &SimVfs| opened(disk)?.back_up(&prefix, 2, false).map(drop);
     let prune = |disk: &SimVfs| opened(disk)?.prune(&Retention::default(), None, false).map(drop);
-    let runs: [&dyn Fn(&SimVfs) -> Result<(), BackupError>; 2] = [&back_up, &prune];
+    let runs: [&Run<'_>; 2] = [&back_up, &prune];
     // The folder's sync behind each name that is given or taken.
-    let syncs = |run: &dyn Fn(&SimVfs) -> Result<(), BackupError>, disk: SimVfs| {
+    let syncs = |run: &Run<'_>, disk: SimVfs| {
         run(&disk).expect("nothing fails");
         let names = [Operation::Rename, Operation::Remove];
         let log = disk.log().into_iter().filter(move |logged| names.contains(&logged.operation));

@@ -74,12 +74,12 @@ fn restore(disk: &SimVfs, with: u8, at: Option<Point>) -> Restored {
     Restored::Commit(database.stats().sequence, keys)
 }
 
-fn at(sequence: u64) -> Option<Point> {
-    Some(Point::Sequence(sequence))
+fn at(sequence: u64) -> Point {
+    Point::Sequence(sequence)
 }
 
-fn at_second(second: u64) -> Option<Point> {
-    Some(Point::Time(UNIX_EPOCH + Duration::from_secs(second)))
+fn at_second(second: u64) -> Point {
+    Point::Time(UNIX_EPOCH + Duration::from_secs(second))
 }
 
 #[test]
@@ -98,23 +98,23 @@ fn behind_a_changed_or_removed_key_the_new_one_reaches_every_point_and_the_old_o
         // All are of one file, so the newest backup gives every point, and the keys of now.
         assert_eq!(restore(&disk, 2, None), Restored::Commit(3, vec![2]), "{mode}");
         for sequence in 1..=3 {
-            assert_eq!(restore(&disk, 2, at(sequence)), Restored::Commit(sequence, vec![2]), "{mode}");
+            assert_eq!(restore(&disk, 2, Some(at(sequence))), Restored::Commit(sequence, vec![2]), "{mode}");
         }
         // Without a point it must be the newest, and never quietly an older one.
         for old in [7, 1] {
             assert_eq!(restore(&disk, old, None), Restored::WrongKey, "{mode}");
         }
-        assert_eq!(restore(&disk, 7, at(3)), Restored::WrongKey, "{mode}");
-        assert_eq!(restore(&disk, 7, at(2)), Restored::Commit(2, vec![7]), "{mode}");
-        assert_eq!(restore(&disk, 7, at(1)), Restored::Commit(1, vec![7]), "{mode}");
-        assert_eq!(restore(&disk, 1, at(2)), Restored::WrongKey, "{mode}");
-        assert_eq!(restore(&disk, 1, at(1)), Restored::Commit(1, vec![1, 7]), "{mode}");
+        assert_eq!(restore(&disk, 7, Some(at(3))), Restored::WrongKey, "{mode}");
+        assert_eq!(restore(&disk, 7, Some(at(2))), Restored::Commit(2, vec![7]), "{mode}");
+        assert_eq!(restore(&disk, 7, Some(at(1))), Restored::Commit(1, vec![7]), "{mode}");
+        assert_eq!(restore(&disk, 1, Some(at(2))), Restored::WrongKey, "{mode}");
+        assert_eq!(restore(&disk, 1, Some(at(1))), Restored::Commit(1, vec![1, 7]), "{mode}");
         // Pruning takes the old keys away.
         repository(&disk).prune(&Retention::default(), None, false).expect("nothing fails");
         for old in [7, 1] {
-            assert_eq!(restore(&disk, old, at(1)), Restored::WrongKey, "{mode}");
+            assert_eq!(restore(&disk, old, Some(at(1))), Restored::WrongKey, "{mode}");
         }
-        assert_eq!(restore(&disk, 2, at(1)), Restored::Commit(1, vec![2]), "{mode}");
+        assert_eq!(restore(&disk, 2, Some(at(1))), Restored::Commit(1, vec![2]), "{mode}");
     }
 }
 
@@ -127,12 +127,12 @@ fn behind_a_deep_change_the_new_key_reaches_all_of_a_ledger_and_the_old_one_what
     database.change_key_deep(&NewKey::from(key(2))).expect("nothing fails");
     commit_and_send(&disk, &database);
     for sequence in 1..=3 {
-        assert_eq!(restore(&disk, 2, at(sequence)), Restored::Commit(sequence, vec![2]));
+        assert_eq!(restore(&disk, 2, Some(at(sequence))), Restored::Commit(sequence, vec![2]));
     }
     for sequence in 1..=2 {
-        assert_eq!(restore(&disk, 7, at(sequence)), Restored::Commit(sequence, vec![7]));
+        assert_eq!(restore(&disk, 7, Some(at(sequence))), Restored::Commit(sequence, vec![7]));
     }
-    assert_eq!(restore(&disk, 7, at(3)), Restored::WrongKey);
+    assert_eq!(restore(&disk, 7, Some(at(3))), Restored::WrongKey);
     assert_eq!(restore(&disk, 7, None), Restored::WrongKey);
 }
 
@@ -147,11 +147,11 @@ fn behind_a_deep_change_of_a_snapshot_each_part_is_reached_with_the_key_of_its_t
     repository(&disk).verify(None).expect("it is whole");
     assert_eq!(restore(&disk, 2, None), Restored::Commit(3, vec![2]));
     // The rewrite sealed the state behind commit 2 anew; what it merged, the old key opens.
-    assert_eq!(restore(&disk, 2, at(2)), Restored::Commit(2, vec![2]));
-    assert_eq!(restore(&disk, 2, at(1)), Restored::WrongKey);
-    assert_eq!(restore(&disk, 7, at(1)), Restored::Commit(1, vec![7]));
-    assert_eq!(restore(&disk, 7, at(2)), Restored::Commit(2, vec![7]));
-    assert_eq!(restore(&disk, 7, at(3)), Restored::WrongKey);
+    assert_eq!(restore(&disk, 2, Some(at(2))), Restored::Commit(2, vec![2]));
+    assert_eq!(restore(&disk, 2, Some(at(1))), Restored::WrongKey);
+    assert_eq!(restore(&disk, 7, Some(at(1))), Restored::Commit(1, vec![7]));
+    assert_eq!(restore(&disk, 7, Some(at(2))), Restored::Commit(2, vec![7]));
+    assert_eq!(restore(&disk, 7, Some(at(3))), Restored::WrongKey);
     // Without the key at all, nothing.
     let error = repository(&disk).restore(
         None,
@@ -177,7 +177,7 @@ fn a_time_that_lies_between_two_files_backups_is_not_found_rather_than_restored_
     // The commits' own clock is the real one, and all of them lie behind these times; that there are no commits yet is
     // what the second backup knows of the time at which it was made, and before.
     let empty = |second| {
-        let options = RestoreOptions { overwrite: true, at: at_second(second), vfs: vfs(&disk) };
+        let options = RestoreOptions { overwrite: true, at: Some(at_second(second)), vfs: vfs(&disk) };
         repository(&disk).restore(None, Path::new(TARGET), Some(&key(7)), &options)
     };
     for second in [1, 2] {

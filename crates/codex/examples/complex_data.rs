@@ -38,6 +38,12 @@ enum State {
     Sent(Vec<String>),
 }
 
+/// A part of an order.
+#[derive(Deserialize)]
+struct JustTheState {
+    state: State,
+}
+
 impl Order {
     fn total_cents(&self) -> u64 {
         self.lines.iter().map(|line| u64::from(line.count) * line.price_cents).sum()
@@ -56,10 +62,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("read back: {}", read.as_ref() == Some(&order));
 
     // As JSON, the default, a value can be read by anything; a program may also ask for a part of it.
-    #[derive(Deserialize)]
-    struct JustTheState {
-        state: State,
-    }
     if let Some(JustTheState { state }) = store.get("order:1001")? {
         println!("order 1001 is {state:?}");
     }
