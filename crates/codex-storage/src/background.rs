@@ -161,7 +161,7 @@ fn tend(shared: &Arc<Shared>, idle: &mut Idle, maintenance: &mut Option<thread::
             .spawn(move || drop(shared.maintain_in_background()));
         *maintenance = started.ok();
     }
-    shared.observer.publish(|| shared.stats());
+    shared.teller.publish(|| shared.stats());
     let settled = tended.as_ref().is_ok_and(|settled| *settled);
     let rests = (settled || tended.is_err() && shared.writes_are_stopped()) && maintenance.is_none();
     if !rests {
@@ -197,7 +197,7 @@ pub(crate) fn tend_here(shared: &Shared, idle: &mut Idle) -> Result<()> {
     if shared.chore_due_in(now) == Some(Duration::ZERO) {
         shared.run_chore();
     }
-    shared.observer.publish(|| shared.stats());
+    shared.teller.publish(|| shared.stats());
     expired.and(settled).and(maintained)
 }
 

@@ -23,7 +23,7 @@ use crate::ledger::commits::LoggedCommits;
 use crate::ledger::history::{History, KeyIndex};
 use crate::ledger::past;
 use crate::log::Durability;
-use crate::observe::{self, Event, Observer, Work};
+use crate::observe::{self, Event, Teller, Work};
 use crate::open::OpenOptions;
 use crate::pacing::LeaderPacing;
 use crate::point::Point;
@@ -70,7 +70,7 @@ pub(crate) struct Parts {
     pub(crate) background: Background,
     pub(crate) chore: Option<Arc<dyn Chore>>,
     pub(crate) vfs: Arc<dyn Vfs>,
-    pub(crate) observer: Arc<Observer>,
+    pub(crate) teller: Arc<Teller>,
 }
 
 /// What the database and its threads share. Holding it keeps no lock once the database is closed.
@@ -86,7 +86,7 @@ pub(crate) struct Shared {
     pub(crate) durability: Durability,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) vfs: Arc<dyn Vfs>,
-    pub(crate) observer: Arc<Observer>,
+    pub(crate) teller: Arc<Teller>,
     chore: Option<Arc<dyn Chore>>,
     /// Where in the log which keys stand; empty until somebody asks for a history. Taken before the I/O lock.
     pub(crate) key_index: Mutex<KeyIndex>,
@@ -131,7 +131,7 @@ impl Database {
 
     pub(crate) fn start(parts: Parts) -> Result<Self> {
         let Parts { engine, table, files, lock, recovery, mode, encrypted, read_only, .. } = parts;
-        let Parts { durability, clock, background, chore, id, key_slot, vfs, observer, .. } = parts;
+        let Parts { durability, clock, background, chore, id, key_slot, vfs, teller, .. } = parts;
         let signals = Arc::new(Signals::default());
         let pacing = LeaderPacing::new(clock.clone(), signals.clone(), durability);
         let core = Core::new(engine, Arc::new(RwLock::new(table)), pacing);
@@ -149,7 +149,7 @@ impl Database {
             durability,
             clock,
             vfs,
-            observer,
+            teller,
             chore,
             key_index: Mutex::default(),
             state,
@@ -168,13 +168,13 @@ impl Database {
     }
 
     pub(crate) fn tell_opened(&self, took: Duration) {
-        let Shared { observer, files, recovery, mode, encrypted, read_only, .. } = &*self.shared;
+        let Shared { teller, files, recovery, mode, encrypted, read_only, .. } = &*self.shared;
         let (path, mode, encrypted, read_only) = (files.database(), *mode, *encrypted, *read_only);
         let shown = self.shared.core.table().read().shown();
         let (records, sequence) = (shown.totals.records, shown.at.0);
-        observer.tell(&Event::Recovered { mode, recovery });
-        observer.tell(&Event::Opened { path, mode, encrypted, read_only, records, sequence, took });
-        observer.publish(|| self.stats());
+        teller.tell(&Event::Recovered { mode, recovery });
+        teller.tell(&Event::Opened { path, mode, encrypted, read_only, records, sequence, took });
+        teller.publish(|| self.stats());
     }
 
     /// Commits a batch. With [`Durability::Sync`] it is durable when this returns.
@@ -183,7 +183,7 @@ impl Database {
         let len = batch.encoded_len_max();
         let outcome = self.shared.core.commit(batch, len)?;
         if outcome == Outcome::Conflict {
-            self.shared.observer.tell(&Event::Conflicted);
+            self.shared.teller.tell(&Event::Conflicted);
         }
         self.shared.signals.wrote();
         Ok(outcome)
@@ -439,9 +439,9 @@ impl Database {
         let result = self.close_engine(healthy);
         *self.lock.lock() = None;
         drop(closed);
-        shared.observer.publish(|| shared.stats());
+        shared.teller.publish(|| shared.stats());
         let (sequence, now) = (shared.core.table().read().published().0, shared.clock.monotonic());
-        shared.observer.tell(&Event::Closed { sequence, took: now.saturating_sub(start) });
+        shared.teller.tell(&Event::Closed { sequence, took: now.saturating_sub(start) });
         result
     }
 
@@ -458,7 +458,7 @@ impl Database {
             (true, _) => Ok(()),
             // A leader panicked: nobody knows what the log's fields say, so nothing is written by them.
             (false, false) => {
-                shared.observer.tell(&Event::WritesStopped { error: &StorageError::WriterPanicked });
+                shared.teller.tell(&Event::WritesStopped { error: &StorageError::WriterPanicked });
                 Err(StorageError::WriterPanicked)
             }
             (false, true) => engine.log_mut().close(),
@@ -498,7 +498,7 @@ impl Shared {
 
     pub(crate) fn note_background<T>(&self, result: &Result<T>) {
         if let Err(error) = result {
-            self.observer.tell(&Event::BackgroundFailed { error });
+            self.teller.tell(&Event::BackgroundFailed { error });
             self.state.lock().background_error = Some(chain(error));
         }
     }
@@ -661,7 +661,7 @@ impl Drop for Database {
     fn drop(&mut self) {
         // Who wants to know calls `close`.
         if let Err(error) = self.close() {
-            self.shared.observer.tell(&Event::BackgroundFailed { error: &error });
+            self.shared.teller.tell(&Event::BackgroundFailed { error: &error });
         }
     }
 }

@@ -186,7 +186,7 @@ fn write(shared: &Shared, slots: &Slots) -> Result<()> {
 }
 
 fn told(shared: &Shared, change: &'static str, index: Option<usize>) {
-    shared.observer.tell(&Event::KeysChanged { change, slot: index.map(|index| index + 1) });
+    shared.teller.tell(&Event::KeysChanged { change, slot: index.map(|index| index + 1) });
 }
 
 fn refused(shared: &Shared, source: KeysRefusal) -> StorageError {

@@ -93,14 +93,14 @@ pub(crate) fn begin(work: Work) -> Span {
 /// Tells of one database. Whoever listens to metrics is asked for when this is made, so a recorder is installed before
 /// the database is opened.
 #[derive(Debug)]
-pub(crate) struct Observer {
+pub(crate) struct Teller {
     #[cfg_attr(not(feature = "tracing"), expect(dead_code, reason = "metrics have it as a label"))]
     database: DatabaseId,
     #[cfg(feature = "metrics")]
     meters: metered::Meters,
 }
 
-impl Observer {
+impl Teller {
     pub(crate) fn new(database: DatabaseId) -> Self {
         Self {
             database,

@@ -19,7 +19,7 @@ use crate::log::leaves::LeafIndex;
 use crate::log::scan::LogFile;
 use crate::log::writer::{Log, LogParts};
 use crate::log::{Durability, Position, Seals};
-use crate::observe::{self, Observer, Work};
+use crate::observe::{self, Teller, Work};
 use crate::prove::{ExpectedHead, compare_log};
 use crate::recovery::{
     Behind, Opened, Recovery, looks_like_a_database, read_header, read_log, rewrite_stale_copy, settle,
@@ -232,7 +232,7 @@ impl OpenOptions {
         }
         let (mode, encrypted) = (opened.header.mode, opened.header.suite != Suite::Plaintext);
         let (id, key_slot) = (opened.header.id, opened.slot);
-        let observer = Arc::new(Observer::new(id));
+        let teller = Arc::new(Teller::new(id));
         let log = Log::new(LogParts {
             file,
             path,
@@ -240,7 +240,7 @@ impl OpenOptions {
             seals: opened.seals,
             clock: self.clock.clone(),
             durability: self.durability,
-            observer: observer.clone(),
+            teller: teller.clone(),
             end: recovered.end,
             allocated,
         })
@@ -266,7 +266,7 @@ impl OpenOptions {
             background: self.background,
             chore: self.chore.clone().filter(|_| !self.read_only),
             vfs: self.vfs.clone(),
-            observer,
+            teller,
         })
     }
 

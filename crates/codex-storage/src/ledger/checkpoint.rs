@@ -22,7 +22,7 @@ use crate::log::scan::LogFile;
 use crate::log::seal::{GroupInfo, GroupSealer};
 use crate::log::writer::Log;
 use crate::log::{Position, Seals};
-use crate::observe::{self, Event, Observer, Work};
+use crate::observe::{self, Event, Teller, Work};
 use crate::prove::consult_log;
 use crate::record::Record;
 use crate::snapshot::write_state;
@@ -39,7 +39,7 @@ pub(super) struct CheckpointJob {
     seals: Seals,
     covers: Position,
     clock: Arc<dyn Clock>,
-    observer: Arc<Observer>,
+    teller: Arc<Teller>,
     log_file: Arc<dyn File>,
     header: Header,
     leaves: Arc<Mutex<LeafIndex>>,
@@ -52,8 +52,8 @@ impl CheckpointJob {
         }
         let (seals, covers) = (log.seals().clone(), log.end().clone());
         let (log_file, header, leaves) = (log.file().clone(), log.header().clone(), log.leaves().clone());
-        let (clock, observer) = (log.clock().clone(), log.observer().clone());
-        Ok(Self { view, vfs, files, seals, covers, clock, observer, log_file, header, leaves })
+        let (clock, teller) = (log.clock().clone(), log.teller().clone());
+        Ok(Self { view, vfs, files, seals, covers, clock, teller, log_file, header, leaves })
     }
 
     /// The leaf index of what the checkpoint covers, brought up to date and held against the head there.
@@ -105,7 +105,7 @@ impl Maintenance for CheckpointJob {
             Ok(())
         })?;
         let (bytes, took) = (end.offset, self.clock.monotonic().saturating_sub(start_time));
-        self.observer.tell(&Event::CheckpointWritten { sequence: sequence.0, records, bytes, took });
+        self.teller.tell(&Event::CheckpointWritten { sequence: sequence.0, records, bytes, took });
         Ok(())
     }
 }

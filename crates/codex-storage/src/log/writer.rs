@@ -20,7 +20,7 @@ use crate::format::frame::{Kind, PAYLOAD_LEN_MAX};
 use crate::format::header::{BLOCK_LEN, Header, Slots};
 use crate::format::record;
 use crate::keys::NewRoot;
-use crate::observe::{Event, Observer};
+use crate::observe::{Event, Teller};
 use crate::sync::{Arc, Mutex};
 use crate::table::Group;
 use crate::vfs::File;
@@ -66,7 +66,7 @@ pub(crate) struct Log {
     /// Memory for the next frame.
     buffer: Vec<u8>,
     counters: LogCounters,
-    observer: Arc<Observer>,
+    teller: Arc<Teller>,
     /// What proofs have found out about the file's leaves. Whoever locks it takes no other lock.
     leaves: Arc<Mutex<LeafIndex>>,
 }
@@ -86,7 +86,7 @@ pub(crate) struct LogParts {
     pub(crate) seals: Seals,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) durability: Durability,
-    pub(crate) observer: Arc<Observer>,
+    pub(crate) teller: Arc<Teller>,
     /// Where the log ends; all before it is durable.
     pub(crate) end: Position,
     /// Length of the file.
@@ -95,7 +95,7 @@ pub(crate) struct LogParts {
 
 impl Log {
     pub(crate) fn new(parts: LogParts) -> Self {
-        let LogParts { file, path, header, seals, clock, durability, observer, end, allocated } = parts;
+        let LogParts { file, path, header, seals, clock, durability, teller, end, allocated } = parts;
         Self {
             file,
             path,
@@ -114,7 +114,7 @@ impl Log {
             stopped: None,
             buffer: Vec::new(),
             counters: LogCounters::default(),
-            observer,
+            teller,
             leaves: Arc::default(),
         }
     }
@@ -135,8 +135,8 @@ impl Log {
         &self.clock
     }
 
-    pub(crate) fn observer(&self) -> &Arc<Observer> {
-        &self.observer
+    pub(crate) fn teller(&self) -> &Arc<Teller> {
+        &self.teller
     }
 
     /// Behind the last group that the system has taken.
@@ -319,7 +319,7 @@ impl Log {
 
     /// Accepts no more writes, because of `error`.
     pub(crate) fn stop(&mut self, error: StorageError) -> StorageError {
-        self.observer.tell(&Event::WritesStopped { error: &error });
+        self.teller.tell(&Event::WritesStopped { error: &error });
         let error = Arc::new(error);
         self.stopped = Some(error.clone());
         StorageError::Shared(error)
@@ -401,7 +401,7 @@ impl Log {
         self.unsynced_groups += 1;
         self.counters.groups += 1;
         let (sequence, commits) = (self.end.sequence.0, self.end.sequence.0 - before.sequence.0);
-        self.observer.tell(&Event::GroupWritten {
+        self.teller.tell(&Event::GroupWritten {
             sequence,
             commits,
             bytes: self.end.offset - before.offset,
@@ -513,7 +513,7 @@ impl Log {
         let start = self.clock.monotonic();
         match self.file.sync() {
             Ok(()) => {
-                self.observer.tell(&Event::Synced { took: self.clock.monotonic().saturating_sub(start) });
+                self.teller.tell(&Event::Synced { took: self.clock.monotonic().saturating_sub(start) });
                 self.counters.syncs += 1;
                 self.durable = self.end.offset;
                 self.unsynced_groups = 0;

@@ -27,7 +27,7 @@ use crate::log::reader::FrameReader;
 use crate::log::seal::{GroupInfo, GroupSealer};
 use crate::log::writer::{Log, LogParts};
 use crate::log::{Durability, Position, Seals};
-use crate::observe::{self, Event, Observer, Work};
+use crate::observe::{self, Event, Teller, Work};
 use crate::sync::Arc;
 use crate::vfs::replace::{Existing, Replacement, SteppedWriter, is_unsettled};
 use crate::vfs::{File, Lock, Vfs};
@@ -45,7 +45,7 @@ pub(super) struct Rewrite {
     slots: Option<Slots>,
     clock: Arc<dyn Clock>,
     durability: Durability,
-    observer: Arc<Observer>,
+    teller: Arc<Teller>,
     old: Arc<dyn File>,
     /// Where the old log ended when the view was taken.
     from: Position,
@@ -73,7 +73,7 @@ impl Rewrite {
             slots: None,
             clock: log.clock().clone(),
             durability: log.durability(),
-            observer: log.observer().clone(),
+            teller: log.teller().clone(),
             old: log.file().clone(),
             from,
             header,
@@ -151,7 +151,7 @@ impl Maintenance for Rewrite {
                         seals: self.seals.clone(),
                         clock: self.clock.clone(),
                         durability: self.durability,
-                        observer: self.observer.clone(),
+                        teller: self.teller.clone(),
                         end: copy.end.clone(),
                         allocated: copy.room_to.max(copy.end.offset),
                     });
@@ -170,7 +170,7 @@ impl Maintenance for Rewrite {
         })?;
         let (bytes_before, bytes) = lens;
         let took = self.clock.monotonic().saturating_sub(start);
-        self.observer.tell(&Event::Rewritten { records, bytes_before, bytes, took });
+        self.teller.tell(&Event::Rewritten { records, bytes_before, bytes, took });
         Ok(())
     }
 }
