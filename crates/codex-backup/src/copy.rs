@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use codex_storage::progress::{Observer, Stage};
 use codex_storage::vfs::replace::{Existing, Replacement, SteppedWriter};
 use codex_storage::vfs::{File, Vfs};
 use codex_storage::{Prefix, StorageError};
@@ -26,6 +27,11 @@ pub trait Source {
 
     /// Checks that a file is a whole copy. `path` is what errors name.
     fn verify(&self, copy: &dyn File, path: &Path) -> Result<(), StorageError>;
+
+    /// Who is told how far the copy is; by default nobody.
+    fn observer(&self) -> &Observer {
+        Observer::NONE
+    }
 }
 
 impl Source for Prefix {
@@ -39,6 +45,10 @@ impl Source for Prefix {
 
     fn verify(&self, copy: &dyn File, path: &Path) -> Result<(), StorageError> {
         Prefix::verify(self, copy, path).map(|_| ())
+    }
+
+    fn observer(&self) -> &Observer {
+        Prefix::observer(self)
     }
 }
 
@@ -86,6 +96,7 @@ pub(crate) fn write_copy(
     let mut stepped = SteppedWriter::new(replacement.file().clone());
     let len = source.len();
     let mut piece = vec![0; usize::try_from(len).unwrap_or(usize::MAX).min(PIECE_LEN)];
+    let mut meter = source.observer().begin(Stage::Copying, len);
     let mut offset = 0;
     while offset < len {
         let part = usize::try_from(len - offset).unwrap_or(usize::MAX).min(piece.len());
@@ -98,9 +109,11 @@ pub(crate) fn write_copy(
         };
         written.map_err(write("write"))?;
         offset += part as u64;
+        meter.reach(offset);
     }
     let file = replacement.file();
     file.sync().map_err(write("sync"))?;
+    meter.finish();
     source
         .verify(&**file, replacement.path())
         .map_err(|source| BackupError::Verify { path: target.to_path_buf(), source })?;

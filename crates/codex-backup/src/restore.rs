@@ -6,6 +6,7 @@ use std::sync::Arc;
 use codex_crypto::Unlock;
 use codex_storage::files::Files;
 use codex_storage::lock::{lock, lock_file};
+use codex_storage::progress::Observer;
 use codex_storage::vfs::os::OsVfs;
 use codex_storage::vfs::replace::{Existing, Replacement, remove_temporaries};
 use codex_storage::vfs::{Access, File, Lock, Vfs};
@@ -24,11 +25,13 @@ pub struct RestoreOptions {
     pub at: Option<Point>,
     /// The file system.
     pub vfs: Arc<dyn Vfs>,
+    /// Who is told how far the restore is.
+    pub observer: Observer,
 }
 
 impl Default for RestoreOptions {
     fn default() -> Self {
-        Self { overwrite: false, at: None, vfs: Arc::new(OsVfs) }
+        Self { overwrite: false, at: None, vfs: Arc::new(OsVfs), observer: Observer::default() }
     }
 }
 
@@ -40,8 +43,8 @@ pub fn restore(
     unlock: Option<&Unlock>,
     options: &RestoreOptions,
 ) -> Result<(), BackupError> {
-    let backup = reading(&options.vfs).open(source, unlock)?;
-    let prefix = backup.durable_prefix()?;
+    let backup = reading(&options.vfs, &options.observer).open(source, unlock)?;
+    let prefix = backup.durable_prefix()?.observed_by(&options.observer);
     let prefix = match options.at {
         Some(point) => prefix.at(point)?,
         None => prefix,
@@ -52,8 +55,9 @@ pub fn restore(
 }
 
 /// How a backup is opened: not to be changed.
-pub(crate) fn reading(vfs: &Arc<dyn Vfs>) -> OpenOptions {
-    OpenOptions { read_only: true, create: false, vfs: vfs.clone(), ..OpenOptions::default() }
+pub(crate) fn reading(vfs: &Arc<dyn Vfs>, observer: &Observer) -> OpenOptions {
+    let (vfs, observer) = (vfs.clone(), observer.clone());
+    OpenOptions { read_only: true, create: false, vfs, observer, ..OpenOptions::default() }
 }
 
 /// Where a restored database goes, locked against everybody else.

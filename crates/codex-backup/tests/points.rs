@@ -61,7 +61,8 @@ fn commit_groups(disk: &SimVfs, mode: Mode, groups: &[u64]) -> Database {
 }
 
 fn restore_at(disk: &SimVfs, point: Point) -> Result<(), BackupError> {
-    let options = RestoreOptions { overwrite: true, at: Some(point), vfs: vfs(disk) };
+    let options =
+        RestoreOptions { overwrite: true, at: Some(point), vfs: vfs(disk), ..RestoreOptions::default() };
     restore(Path::new(PATH), Path::new(TARGET), Some(&unlock()), &options)
 }
 

@@ -24,7 +24,7 @@ fn repository(disk: &SimVfs) -> Repository {
 }
 
 fn restore(disk: &SimVfs, at: Option<Point>) -> Result<(), BackupError> {
-    let options = RestoreOptions { overwrite: true, at, vfs: vfs(disk) };
+    let options = RestoreOptions { overwrite: true, at, vfs: vfs(disk), ..RestoreOptions::default() };
     repository(disk).restore(None, Path::new(TARGET), Some(&unlock()), &options)
 }
 

@@ -17,6 +17,7 @@ use crate::log::reader::FrameReader;
 use crate::log::scan::{LogFile, OpenGroup, scan_while};
 use crate::log::seal::{GroupInfo, GroupSealer};
 use crate::point::Point;
+use crate::progress::{Observer, Stage};
 
 /// A log that ends where it is cut.
 #[derive(Debug)]
@@ -29,7 +30,7 @@ pub(crate) struct Cut {
 }
 
 /// Cuts the log, which this process knows to end at `known`.
-pub(crate) fn cut(log: LogFile<'_>, known: &Position, point: Point) -> Result<Cut> {
+pub(crate) fn cut(log: LogFile<'_>, known: &Position, point: Point, observer: &Observer) -> Result<Cut> {
     let start = Position::start(log.header);
     if let Point::Sequence(sequence) = point
         && (sequence < start.sequence.0 || sequence > known.sequence.0)
@@ -45,7 +46,9 @@ pub(crate) fn cut(log: LogFile<'_>, known: &Position, point: Point) -> Result<Cu
         }
         passed.is_none()
     };
-    let scanned = scan_while(log, start, known.offset, within, |_| {})?;
+    let mut meter = observer.begin(Stage::ReadingLog, known.offset.saturating_sub(start.offset));
+    let scanned = scan_while(log, start, known.offset, &mut meter, within, |_| {})?;
+    meter.finish();
     let end = scanned.end;
     let Some(first) = passed else {
         if end != *known {

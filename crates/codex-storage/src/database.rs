@@ -28,6 +28,7 @@ use crate::open::OpenOptions;
 use crate::pacing::LeaderPacing;
 use crate::point::Point;
 use crate::prefix::Prefix;
+use crate::progress::Observer;
 use crate::prove::{self, CommitProof, Continuation, ExpectedHead};
 use crate::record::Record;
 use crate::recovery::Recovery;
@@ -71,6 +72,7 @@ pub(crate) struct Parts {
     pub(crate) chore: Option<Arc<dyn Chore>>,
     pub(crate) vfs: Arc<dyn Vfs>,
     pub(crate) teller: Arc<Teller>,
+    pub(crate) observer: Observer,
 }
 
 /// What the database and its threads share. Holding it keeps no lock once the database is closed.
@@ -87,6 +89,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) vfs: Arc<dyn Vfs>,
     pub(crate) teller: Arc<Teller>,
+    /// Who is told of long work that a caller waits for.
+    pub(crate) observer: Observer,
     chore: Option<Arc<dyn Chore>>,
     /// Where in the log which keys stand; empty until somebody asks for a history. Taken before the I/O lock.
     pub(crate) key_index: Mutex<KeyIndex>,
@@ -131,7 +135,7 @@ impl Database {
 
     pub(crate) fn start(parts: Parts) -> Result<Self> {
         let Parts { engine, table, files, lock, recovery, mode, encrypted, read_only, .. } = parts;
-        let Parts { durability, clock, background, chore, id, key_slot, vfs, teller, .. } = parts;
+        let Parts { durability, clock, background, chore, id, key_slot, vfs, teller, observer, .. } = parts;
         let signals = Arc::new(Signals::default());
         let pacing = LeaderPacing::new(clock.clone(), signals.clone(), durability);
         let core = Core::new(engine, Arc::new(RwLock::new(table)), pacing);
@@ -150,6 +154,7 @@ impl Database {
             clock,
             vfs,
             teller,
+            observer,
             chore,
             key_index: Mutex::default(),
             state,
@@ -298,7 +303,7 @@ impl Database {
         if self.shared.mode == Mode::Ledger {
             return Err(StorageError::NotInMode { operation: "compacting", mode: Mode::Ledger });
         }
-        self.shared.maintain()
+        self.shared.maintain(&Awaited(&self.shared))
     }
 
     /// Writes a checkpoint now; ledger mode only. The background does so by itself when it pays.
@@ -308,7 +313,7 @@ impl Database {
         if self.shared.mode == Mode::Snapshot {
             return Err(StorageError::NotInMode { operation: "writing a checkpoint", mode: Mode::Snapshot });
         }
-        self.shared.maintain()
+        self.shared.maintain(&Awaited(&self.shared))
     }
 
     /// The ways in; none without encryption.
@@ -398,6 +403,12 @@ impl Database {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.shared.stats()
+    }
+
+    /// Who is told of long work ([`OpenOptions::observer`]).
+    #[must_use]
+    pub fn observer(&self) -> &Observer {
+        &self.shared.observer
     }
 
     /// The names of the database's files.
@@ -557,7 +568,7 @@ impl Shared {
 
     /// Maintenance that nobody waits for: a failure is noted, and tried again later.
     pub(crate) fn maintain_in_background(&self) -> Result<()> {
-        let result = self.maintain();
+        let result = self.maintain(self);
         if result.is_err() && !self.state.lock().closing {
             self.note_background(&result);
             self.state.lock().maintenance_after = self.clock.monotonic() + MAINTENANCE_PAUSE;
@@ -570,12 +581,16 @@ impl Shared {
         if self.is_due(Occasion::Closing) { self.run_maintenance(&Closing(self), plan) } else { Ok(()) }
     }
 
-    fn maintain(&self) -> Result<()> {
-        self.maintain_as(|engine, view| engine.plan_maintenance(view))
+    fn maintain(&self, host: &dyn MaintenanceHost) -> Result<()> {
+        self.maintain_as(host, |engine, view| engine.plan_maintenance(view))
     }
 
     /// Runs what `plan` plans, once no other maintenance runs.
-    pub(crate) fn maintain_as(&self, plan: impl FnOnce(&mut dyn LogEngine, View) -> Planned) -> Result<()> {
+    pub(crate) fn maintain_as(
+        &self,
+        host: &dyn MaintenanceHost,
+        plan: impl FnOnce(&mut dyn LogEngine, View) -> Planned,
+    ) -> Result<()> {
         {
             let mut state = self.wait_while(self.state.lock(), |state| state.maintaining);
             if state.closing {
@@ -584,7 +599,7 @@ impl Shared {
             state.maintaining = true;
         }
         let done = MaintenanceEnd(self);
-        let result = self.run_maintenance(self, plan);
+        let result = self.run_maintenance(host, plan);
         drop(done);
         result
     }
@@ -621,6 +636,23 @@ impl MaintenanceHost for Shared {
 
     fn check_wanted(&self) -> Result<()> {
         if self.state.lock().closing { Err(StorageError::Closed) } else { Ok(()) }
+    }
+}
+
+/// Maintenance that a caller waits for.
+struct Awaited<'a>(&'a Shared);
+
+impl MaintenanceHost for Awaited<'_> {
+    fn with_engine(&self, step: &mut dyn FnMut(&mut dyn LogEngine) -> Result<()>) -> Result<()> {
+        self.0.with_engine(step)
+    }
+
+    fn check_wanted(&self) -> Result<()> {
+        self.0.check_wanted()
+    }
+
+    fn observer(&self) -> &Observer {
+        &self.0.observer
     }
 }
 

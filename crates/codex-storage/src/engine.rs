@@ -4,6 +4,7 @@ use crate::core::Engine;
 use crate::error::Result;
 use crate::keys::NewRoot;
 use crate::log::writer::Log;
+use crate::progress::Observer;
 use crate::table::{Group, Totals};
 use crate::view::View;
 
@@ -53,4 +54,9 @@ pub(crate) trait MaintenanceHost {
 
     /// An error once the work should be given up, because the database is being closed.
     fn check_wanted(&self) -> Result<()>;
+
+    /// Who waits for the work. By default nobody does: it is behind the commits.
+    fn observer(&self) -> &Observer {
+        Observer::NONE
+    }
 }

@@ -157,7 +157,8 @@ pub(crate) fn change_deep(shared: &Shared, new: &NewKey) -> Result<()> {
     // What else opened the old root key is not here to wrap the new one.
     let mut only = [EMPTY; SLOT_COUNT];
     only[0] = wrap(shared, &root, new, &label_of(shared, &slots[index])?)?;
-    shared.maintain_as(|engine, view| engine.plan_renewal(view, NewRoot { root, slots: only }))?;
+    // Nobody is told: the slots are locked, and an observer might ask for them.
+    shared.maintain_as(shared, |engine, view| engine.plan_renewal(view, NewRoot { root, slots: only }))?;
     *opened = Some(0);
     told(shared, "root key changed", None);
     Ok(())

@@ -12,6 +12,7 @@ pub mod core;
 pub mod files;
 pub mod format;
 pub mod lock;
+pub mod progress;
 pub mod sync;
 pub mod table;
 pub mod vfs;

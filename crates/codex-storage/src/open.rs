@@ -20,6 +20,7 @@ use crate::log::scan::LogFile;
 use crate::log::writer::{Log, LogParts};
 use crate::log::{Durability, Position, Seals};
 use crate::observe::{self, Teller, Work};
+use crate::progress::{Observer, Stage};
 use crate::prove::{ExpectedHead, compare_log};
 use crate::recovery::{
     Behind, Opened, Recovery, looks_like_a_database, read_header, read_log, rewrite_stale_copy, settle,
@@ -54,6 +55,9 @@ pub struct OpenOptions {
     pub background: Background,
     /// What is done with the database from time to time while it is open for writing.
     pub chore: Option<Arc<dyn Chore>>,
+    /// Who is told how far the opening is, and later the long work that a caller waits for: verifying, compacting and writing
+    /// a checkpoint.
+    pub observer: Observer,
 }
 
 impl Default for OpenOptions {
@@ -69,6 +73,7 @@ impl Default for OpenOptions {
             clock: Arc::new(SystemClock::new()),
             background: Background::Thread,
             chore: None,
+            observer: Observer::default(),
         }
     }
 }
@@ -200,7 +205,8 @@ impl OpenOptions {
         let path = files.database().to_path_buf();
         let log = LogFile { file: &*file, path: &path, header: &opened.header, seals: &opened.seals };
         let mut recovery = Recovery { header_copy_stale: opened.other_is_stale, ..Recovery::default() };
-        let mut table = TableLoader::new(file.len().map_err(StorageError::io("read the length of", &path))?);
+        let log_len = file.len().map_err(StorageError::io("read the length of", &path))?;
+        let mut table = TableLoader::new(log_len);
         let mut from = Position::start(&opened.header);
         let mut checkpointed = 0;
         let mut leaves = LeafIndex::default();
@@ -212,12 +218,15 @@ impl OpenOptions {
             leaves = found.leaves;
             found.records.into_iter().for_each(|record| table.push(Operation::Set(record)));
         }
-        let recovered = read_log(log, from, |found| table.replay(found.sequence, found.record))?;
+        let unread = log_len.saturating_sub(from.offset);
+        let mut meter = self.observer.begin(Stage::ReadingLog, unread);
+        let recovered = read_log(log, from, &mut meter, |found| table.replay(found.sequence, found.record))?;
         let leaves = Arc::new(Mutex::new(leaves));
         if let Some(head) = self.expect_head {
             compare_log(log, &recovered.end, &leaves, head)?;
         }
         let table = table.finish(recovered.end.sequence, Some(self.clock.clone()))?;
+        meter.finish();
         recovery.frames_read = recovered.frames;
         if let Behind::Torn(to) = recovered.behind {
             recovery.torn_bytes = to - recovered.end.offset;
@@ -267,6 +276,7 @@ impl OpenOptions {
             chore: self.chore.clone().filter(|_| !self.read_only),
             vfs: self.vfs.clone(),
             teller,
+            observer: self.observer.clone(),
         })
     }
 
@@ -282,7 +292,7 @@ impl OpenOptions {
             return Ok(None);
         }
         let file = self.vfs.open(&path, Access::Read).map_err(StorageError::io("open", &path))?;
-        if let Some(found) = checkpoint::read(&*file, &path, log.seals)? {
+        if let Some(found) = checkpoint::read(&*file, &path, log.seals, &self.observer)? {
             checkpoint::confirm(&found, log)?;
             recovery.checkpoint_sequence = Some(found.covers.sequence.0);
             Ok(Some(found))

@@ -13,6 +13,7 @@ use crate::log::scan::LogFile;
 use crate::log::writer::Log;
 use crate::log::{Position, Seals};
 use crate::point::Point;
+use crate::progress::Observer;
 use crate::sync::Arc;
 use crate::verify::{Report, verify_file};
 use crate::vfs::File;
@@ -32,6 +33,7 @@ pub struct Prefix {
     kept: u64,
     /// What stands behind that in the copy only.
     anew: Vec<u8>,
+    observer: Observer,
 }
 
 impl Prefix {
@@ -46,7 +48,29 @@ impl Prefix {
         let Cut { end, kept, anew } = cut;
         let header = Header { generation: header.generation + 1, floor: end.floor(), ..header.clone() };
         let block = header.encode(&*seals.sealer);
-        Self { file, files, header, seals, end, head: [block, block].concat(), kept, anew }
+        Self {
+            file,
+            files,
+            header,
+            seals,
+            end,
+            head: [block, block].concat(),
+            kept,
+            anew,
+            observer: Observer::default(),
+        }
+    }
+
+    /// Has an observer told of the work with the prefix: finding a point, and what is made of it; by default nobody is.
+    #[must_use]
+    pub fn observed_by(self, observer: &Observer) -> Self {
+        Self { observer: observer.clone(), ..self }
+    }
+
+    /// Who is told of the work with the prefix.
+    #[must_use]
+    pub fn observer(&self) -> &Observer {
+        &self.observer
     }
 
     /// The prefix as it was at a point: a database with the commits up to there and no others. Where the point lies
@@ -58,11 +82,13 @@ impl Prefix {
     pub fn at(self, point: Point) -> Result<Self> {
         let path = self.files.database();
         let log = LogFile { file: &*self.file, path, header: &self.header, seals: &self.seals };
-        let cut = cut(log, &self.end, point)?;
+        let cut = cut(log, &self.end, point, &self.observer)?;
         // What goes on behind the cut does so under the root key of now, also where a retired one sealed what stood there.
         let seals = self.seals.up_to(cut.kept);
         let retired = seals.wrap_retired().map_err(StorageError::key(path))?;
-        Ok(Self::new(self.file, self.files.clone(), &Header { retired, ..self.header }, seals, cut))
+        let header = Header { retired, ..self.header };
+        let observer = self.observer;
+        Ok(Self { observer, ..Self::new(self.file, self.files, &header, seals, cut) })
     }
 
     /// Length of the copy, in bytes.
@@ -130,7 +156,7 @@ impl Prefix {
     /// Checks that a file is a whole copy of the prefix: header, floor, and every frame.
     pub fn verify(&self, copy: &dyn File, path: &Path) -> Result<Report> {
         let len = copy.len().map_err(StorageError::io("read the length of", path))?;
-        let report = verify_file(copy, path, &self.seals, &self.end)?;
+        let report = verify_file(copy, path, &self.seals, &self.end, &self.observer)?;
         if len == self.end.offset {
             Ok(report)
         } else {

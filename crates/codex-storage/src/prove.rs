@@ -15,6 +15,7 @@ use crate::format::frame::{FrameHeader, Kind};
 use crate::format::header::LOG_START;
 use crate::log::leaves::{LeafIndex, ProvenLog, Tree};
 use crate::log::scan::LogFile;
+use crate::progress::Observer;
 use crate::sync::Mutex;
 use crate::verify::verify_log;
 
@@ -174,7 +175,12 @@ pub(crate) fn compare_log(
     head: ExpectedHead,
 ) -> Result<Continuation> {
     let proven = ProvenLog { file: log.file, path: log.path, header: log.header, end };
-    consult_log(proven, leaves, || verify_log(log, end).map(|_| ()), |tree, log| compare_in(tree, log, head))
+    consult_log(
+        proven,
+        leaves,
+        || verify_log(log, end, Observer::NONE).map(|_| ()),
+        |tree, log| compare_in(tree, log, head),
+    )
 }
 
 pub(crate) fn compare_in(
@@ -223,7 +229,7 @@ fn consult<T>(shared: &Shared, work: impl Fn(&mut Tree<'_>, ProvenLog<'_>) -> Re
     })?;
     let reread = || {
         let log = LogFile { file: &*file, path, header: &header, seals: &seals };
-        verify_log(log, &end).map(|_| ())
+        verify_log(log, &end, Observer::NONE).map(|_| ())
     };
     consult_log(ProvenLog { file: &*file, path, header: &header, end: &end }, &leaves, reread, work)
 }

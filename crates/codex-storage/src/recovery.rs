@@ -12,6 +12,7 @@ use crate::format::header::{self, BLOCK_LEN, Block, Choice, Floor, Header, LOG_S
 use crate::log::scan::{Found, LogFile, Scanned, acknowledged_beyond, scan};
 use crate::log::search::{Claim, ClaimSearch};
 use crate::log::{Position, Seals};
+use crate::progress::Meter;
 use crate::sync::Arc;
 use crate::vfs::replace::{Existing, Replacement};
 use crate::vfs::{Access, File, FileKind, Vfs};
@@ -229,10 +230,16 @@ pub(crate) enum Behind {
 }
 
 /// Reads the log from `from`, which is known to be durable, and judges its end. Touches nothing.
-pub(crate) fn read_log(log: LogFile<'_>, from: Position, visit: impl FnMut(Found<'_>)) -> Result<Recovered> {
+/// `meter` counts from `from` on.
+pub(crate) fn read_log(
+    log: LogFile<'_>,
+    from: Position,
+    meter: &mut Meter,
+    visit: impl FnMut(Found<'_>),
+) -> Result<Recovered> {
     let len = log.file.len().map_err(StorageError::io("read the length of", log.path))?;
     let known = from.offset;
-    let Scanned { end, stop, durable, frames, .. } = scan(log, from, len, visit)?;
+    let Scanned { end, stop, durable, frames, .. } = scan(log, from, len, meter, visit)?;
     let damaged = |damage| StorageError::damaged(log.path, stop, Some(end.sequence.0), damage);
     // A file that ends inside its header has lost its log: it was created with both copies.
     if end.offset.min(len) < log.header.floor.offset {

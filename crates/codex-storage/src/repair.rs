@@ -26,6 +26,7 @@ use crate::log::reader::{FrameReader, GoodFrame};
 use crate::log::scan::{LogFile, OpenGroup, contradicts_floor, read_group};
 use crate::log::seal::{GroupInfo, GroupSealer};
 use crate::log::search::{Claim, ClaimSearch};
+use crate::progress::{Meter, Observer, Stage};
 use crate::recovery::{copy, last_nonzero, salvage_header};
 use crate::sync::Arc;
 use crate::verify::verify_file;
@@ -40,11 +41,13 @@ pub struct RepairOptions {
     pub dry_run: bool,
     /// The file system.
     pub vfs: Arc<dyn Vfs>,
+    /// Who is told how far the repair is.
+    pub observer: Observer,
 }
 
 impl Default for RepairOptions {
     fn default() -> Self {
-        Self { dry_run: false, vfs: Arc::new(OsVfs) }
+        Self { dry_run: false, vfs: Arc::new(OsVfs), observer: Observer::default() }
     }
 }
 
@@ -150,15 +153,16 @@ pub fn repair(
     let report =
         RepairReport { header_copy_stale: opened.other_is_stale, header_fallback, ..RepairReport::default() };
     if options.dry_run {
-        return Salvage::new(log, None, report).run().map(|(_, report)| report);
+        return Salvage::new(log, None, report).run(&options.observer).map(|(_, report)| report);
     }
     let folder = target_files.folder();
     vfs.create_directories(folder).map_err(StorageError::io("create the folder of", target))?;
     let _target_lock = lock(&**vfs, &target_files, Lock::Exclusive)?;
     remove_temporaries(&**vfs, target).map_err(StorageError::io("remove temporary files beside", target))?;
     let replacement = Replacement::create(vfs, target).map_err(StorageError::io("create", target))?;
-    let (end, mut report) = Salvage::new(log, Some((&**replacement.file(), target)), report).run()?;
-    complete_file(log, &end, report.kept_bytes, &**replacement.file(), target)?;
+    let salvage = Salvage::new(log, Some((&**replacement.file(), target)), report);
+    let (end, mut report) = salvage.run(&options.observer)?;
+    complete_file(log, &end, report.kept_bytes, (&**replacement.file(), target), &options.observer)?;
     report.head = Some(end.floor());
     remove_checkpoint(&**vfs, &target_files)?;
     replacement.persist(Existing::Refuse).map_err(|error| match error.kind() {
@@ -169,7 +173,13 @@ pub fn repair(
 }
 
 /// Puts in front of what was sealed anew the header and the part that is kept as it is, and verifies all of it.
-fn complete_file(log: LogFile<'_>, end: &Position, kept: u64, file: &dyn File, path: &Path) -> Result<()> {
+fn complete_file(
+    log: LogFile<'_>,
+    end: &Position,
+    kept: u64,
+    (file, path): (&dyn File, &Path),
+    observer: &Observer,
+) -> Result<()> {
     // What is sealed anew is under the root key of now, wherever it stands.
     let seals = log.seals.up_to(kept);
     let retired = seals.wrap_retired().map_err(StorageError::key(path))?;
@@ -180,7 +190,7 @@ fn complete_file(log: LogFile<'_>, end: &Position, kept: u64, file: &dyn File, p
         .and_then(|()| file.write_all_at(&block, BLOCK_LEN as u64))
         .and_then(|()| copy(log.file, file, LOG_START, kept, LOG_START))
         .map_err(StorageError::io("write", path))?;
-    verify_file(file, path, &seals, end).map(|_| ())
+    verify_file(file, path, &seals, end, observer).map(|_| ())
 }
 
 /// What became of a good frame: decides what may stand directly behind it.
@@ -237,19 +247,21 @@ impl<'a> Salvage<'a> {
         }
     }
 
-    fn run(mut self) -> Result<(Position, RepairReport)> {
+    fn run(mut self, observer: &Observer) -> Result<(Position, RepairReport)> {
         let len = self.log.file.len().map_err(StorageError::io("read the length of", self.log.path))?;
         self.report.source_bytes = len;
         self.report.kept_bytes = LOG_START;
-        self.walk(len)?;
+        let mut meter = observer.begin(Stage::Salvaging, len);
+        self.walk(len, &mut meter)?;
         self.judge_end(len)?;
+        meter.finish();
         self.report.sequence = self.end.sequence.0;
         Ok((self.end, self.report))
     }
 
     /// Goes from good frame to good frame. Where none stands, the next is looked for: a frame can be judged by
     /// itself, wherever it stands.
-    fn walk(&mut self, len: u64) -> Result<()> {
+    fn walk(&mut self, len: u64, meter: &mut Meter) -> Result<()> {
         let log = self.log;
         let mut frames = FrameReader::new(log.file, len);
         let mut search = ClaimSearch::new(log.file, log.path, LOG_START, len);
@@ -267,7 +279,10 @@ impl<'a> Salvage<'a> {
                 before = None;
             }
             match claim {
-                Claim::At(next) => at = next,
+                Claim::At(next) => {
+                    at = next;
+                    meter.reach(at);
+                }
                 Claim::None => return Ok(()),
                 Claim::TooMany(from) => {
                     self.report.search_ended = Some(from);

@@ -20,6 +20,7 @@ use crate::log::leaves::ProvenLog;
 use crate::log::reader::{FrameReader, GoodFrame};
 use crate::log::scan::{OpenGroup, check_floor, continues};
 use crate::log::search::{Claim, ClaimSearch};
+use crate::progress::{Observer, Stage};
 use crate::prove::{Continuation, ExpectedHead, compare_in, consult_log};
 use crate::recovery::{last_nonzero, read_unkeyed_header};
 use crate::sync::{Arc, Mutex};
@@ -58,7 +59,7 @@ pub struct UnkeyedLog {
 
 impl UnkeyedLog {
     /// Reads every byte of the database at `path`; it is not changed.
-    pub fn open(vfs: &dyn Vfs, path: &Path) -> Result<Self> {
+    pub fn open(vfs: &dyn Vfs, path: &Path, observer: &Observer) -> Result<Self> {
         let files = Files::of(vfs.resolve(path).map_err(StorageError::io("find", path))?);
         let path = files.database().to_path_buf();
         if vfs.kind(&path).map_err(StorageError::io("look at", &path))?.is_none() {
@@ -68,7 +69,7 @@ impl UnkeyedLog {
         let file = vfs.open(&path, Access::Read).map_err(StorageError::io("open", &path))?;
         lock_file(&*file, &path, &files, Lock::Shared)?;
         let header = read_unkeyed_header(&*file, &path)?;
-        let (end, report) = read(&*file, &path, &header)?;
+        let (end, report) = read(&*file, &path, &header, observer)?;
         Ok(Self { file, path, header, end, report, _lock: held })
     }
 
@@ -91,15 +92,21 @@ impl UnkeyedLog {
 
 /// Checks a file that nobody writes to as [`UnkeyedLog::open`] does; returns its header as well, which nobody has
 /// authenticated. `path` is what errors name.
-pub fn check_unkeyed(file: &dyn File, path: &Path) -> Result<(Header, UnkeyedReport)> {
+pub fn check_unkeyed(file: &dyn File, path: &Path, observer: &Observer) -> Result<(Header, UnkeyedReport)> {
     let header = read_unkeyed_header(file, path)?;
-    let (_, report) = read(file, path, &header)?;
+    let (_, report) = read(file, path, &header, observer)?;
     Ok((header, report))
 }
 
-fn read(file: &dyn File, path: &Path, header: &Header) -> Result<(Position, UnkeyedReport)> {
+fn read(
+    file: &dyn File,
+    path: &Path,
+    header: &Header,
+    observer: &Observer,
+) -> Result<(Position, UnkeyedReport)> {
     let io = || StorageError::io("read", path);
     let len = file.len().map_err(io())?;
+    let mut meter = observer.begin(Stage::Verifying, len);
     let mut reader = FrameReader::new(file, len);
     let mut end = Position::start(header);
     // A frame's bytes are confirmed by the next one, which names their leaf.
@@ -124,6 +131,7 @@ fn read(file: &dyn File, path: &Path, header: &Header) -> Result<(Position, Unke
         }
         leaf = frame.leaf;
         stop = frame.end;
+        meter.reach(stop);
         if let Some((first, _)) = group.push(&frame) {
             let counted = if first.kind == Kind::Commit { u64::from(first.commit_count) } else { 0 };
             let sequence = match first.kind {
@@ -160,6 +168,7 @@ fn read(file: &dyn File, path: &Path, header: &Header) -> Result<(Position, Unke
         floor_size: header.floor.size,
         torn_bytes,
     };
+    meter.finish();
     Ok((end, report))
 }
 

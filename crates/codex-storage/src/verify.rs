@@ -8,6 +8,7 @@ use crate::format::header::Floor;
 use crate::log::scan::{LogFile, scan};
 use crate::log::{Position, Seals};
 use crate::observe::{self, Work};
+use crate::progress::{Observer, Stage};
 use crate::recovery::{last_nonzero, verify_header};
 use crate::vfs::File;
 
@@ -30,14 +31,22 @@ pub struct Report {
 }
 
 /// Checks a file that nobody writes to, up to `end`: both header copies, the floor, and every frame.
-pub(crate) fn verify_file(file: &dyn File, path: &Path, seals: &Seals, end: &Position) -> Result<Report> {
+pub(crate) fn verify_file(
+    file: &dyn File,
+    path: &Path,
+    seals: &Seals,
+    end: &Position,
+    observer: &Observer,
+) -> Result<Report> {
     let header = verify_header(file, path, seals)?;
-    verify_log(LogFile { file, path, header: &header, seals }, end)
+    verify_log(LogFile { file, path, header: &header, seals }, end, observer)
 }
 
 /// Checks the log up to `end`, which this process knows.
-pub(crate) fn verify_log(log: LogFile<'_>, end: &Position) -> Result<Report> {
-    let scanned = scan(log, Position::start(log.header), end.offset, |_| {})?;
+pub(crate) fn verify_log(log: LogFile<'_>, end: &Position, observer: &Observer) -> Result<Report> {
+    let start = Position::start(log.header);
+    let mut meter = observer.begin(Stage::Verifying, end.offset.saturating_sub(start.offset));
+    let scanned = scan(log, start, end.offset, &mut meter, |_| {})?;
     if scanned.end != *end {
         let sequence = Some(scanned.end.sequence.0);
         return Err(StorageError::damaged(log.path, scanned.stop, sequence, Damage::LogChanged));
@@ -46,6 +55,7 @@ pub(crate) fn verify_log(log: LogFile<'_>, end: &Position) -> Result<Report> {
         let sequence = Some(scanned.end.sequence.0);
         return Err(StorageError::damaged(log.path, scanned.stop, sequence, Damage::Floor));
     }
+    meter.finish();
     Ok(Report {
         frames: scanned.frames,
         commits: scanned.commits,
@@ -70,7 +80,7 @@ pub(crate) fn verify(shared: &Shared) -> Result<Report> {
         Ok((log.file().clone(), header, log.seals().clone(), log.end().clone()))
     })?;
     let log = LogFile { file: &*file, path, header: &header, seals: &seals };
-    let mut report = verify_log(log, &end)?;
+    let mut report = verify_log(log, &end, &shared.observer)?;
     if shared.read_only {
         report.torn_bytes = shared.recovery.torn_bytes;
     } else {

@@ -8,6 +8,7 @@ use std::path::Path;
 use codex_crypto::merkle::leaf_hash;
 use codex_crypto::{DatabaseId, Digest, EncryptionKey, Frontier, LogHead, PlaintextSealer, Salt, Unlock};
 use codex_storage::format::frame::{self, FrameHeader};
+use codex_storage::progress::Observer;
 use codex_storage::sync::Arc;
 use codex_storage::vfs::sim::{DiskError, Fault, Logged, Operation, SimVfs};
 use codex_storage::{
@@ -461,7 +462,7 @@ fn without_the_key_the_head_is_the_same_and_every_flipped_byte_is_noticed_by_it_
         let (head, sequence) = (database.log_head(), database.view().sequence().0);
         database.close().expect("a clean end");
         drop(database);
-        let log = UnkeyedLog::open(&disk, Path::new(PATH)).expect("it is whole");
+        let log = UnkeyedLog::open(&disk, Path::new(PATH), Observer::NONE).expect("it is whole");
         let report = log.report();
         assert_eq!((report.head, report.sequence, report.frames), (head, sequence, head.size));
         assert_eq!((report.floor_size, report.torn_bytes), (head.size, 0));
@@ -473,7 +474,7 @@ fn without_the_key_the_head_is_the_same_and_every_flipped_byte_is_noticed_by_it_
         let bytes = copies.chain((LOG_START..len).step_by(if mode == Mode::Ledger { 9973 } else { 1 }));
         for byte in bytes.chain(len - 300..len) {
             disk.flip_bit(PATH, byte * 8).expect("the file has it");
-            let read = UnkeyedLog::open(&disk, Path::new(PATH)).map(|log| log.report());
+            let read = UnkeyedLog::open(&disk, Path::new(PATH), Observer::NONE).map(|log| log.report());
             match read {
                 Err(StorageError::Damaged { offset, .. }) if byte < LOG_START => {
                     assert_eq!(offset, byte / BLOCK_LEN * BLOCK_LEN, "byte {byte}");
@@ -503,7 +504,7 @@ fn without_the_key_a_torn_end_is_reported_and_a_cut_acknowledged_one_is_refused(
     // The last commit was never said to be durable by a later one. What is left of it ends in a byte that is not zero.
     let torn = killed.snapshot();
     torn.overwrite(PATH, last + 6, &vec![0; 4096]).expect("within the file");
-    let log = UnkeyedLog::open(&torn, Path::new(PATH)).expect("a torn end is no damage");
+    let log = UnkeyedLog::open(&torn, Path::new(PATH), Observer::NONE).expect("a torn end is no damage");
     assert_eq!((log.report().head, log.report().torn_bytes), (heads[3], 6));
     assert_eq!(log.report().floor_size, 0);
     let ahead = mismatch(log.compare_head(heads[4]));
@@ -512,7 +513,8 @@ fn without_the_key_a_torn_end_is_reported_and_a_cut_acknowledged_one_is_refused(
     // The third had been: the fourth says so.
     let cut = killed.snapshot();
     cut.flip_bit(PATH, (last - 1) * 8).expect("within the file");
-    let error = UnkeyedLog::open(&cut, Path::new(PATH)).expect_err("it had been acknowledged");
+    let error =
+        UnkeyedLog::open(&cut, Path::new(PATH), Observer::NONE).expect_err("it had been acknowledged");
     let StorageError::Damaged { offset, source: Damage::AcknowledgedFrame, .. } = error else {
         panic!("{error:?}")
     };
@@ -522,13 +524,13 @@ fn without_the_key_a_torn_end_is_reported_and_a_cut_acknowledged_one_is_refused(
 #[test]
 fn without_the_key_a_missing_a_foreign_and_a_locked_file_are_each_refused() {
     let disk = SimVfs::new(1);
-    let missing = UnkeyedLog::open(&disk, Path::new(PATH)).expect_err("there is none");
+    let missing = UnkeyedLog::open(&disk, Path::new(PATH), Observer::NONE).expect_err("there is none");
     assert!(matches!(missing, StorageError::NotFound { .. }), "{missing:?}");
     let database = create(&disk, Mode::Ledger, true);
-    let locked = UnkeyedLog::open(&disk, Path::new(PATH)).expect_err("a writer has it");
+    let locked = UnkeyedLog::open(&disk, Path::new(PATH), Observer::NONE).expect_err("a writer has it");
     assert!(matches!(locked, StorageError::Locked { .. }), "{locked:?}");
     drop(database);
     disk.write_file("/folder/text", b"text").expect("room for it");
-    let foreign = UnkeyedLog::open(&disk, Path::new("/folder/text")).expect_err("it is text");
+    let foreign = UnkeyedLog::open(&disk, Path::new("/folder/text"), Observer::NONE).expect_err("it is text");
     assert!(matches!(foreign, StorageError::NotADatabase { .. }), "{foreign:?}");
 }

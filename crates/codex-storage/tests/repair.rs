@@ -58,7 +58,7 @@ fn open(disk: &SimVfs, path: &str, mode: Mode, suite: Suite, durability: Durabil
 }
 
 fn repair_to(disk: &SimVfs, target: &str, suite: Suite, dry_run: bool) -> Result<RepairReport> {
-    let options = RepairOptions { dry_run, vfs: Arc::new(disk.clone()) };
+    let options = RepairOptions { dry_run, vfs: Arc::new(disk.clone()), ..RepairOptions::default() };
     codex_storage::repair(Path::new(SOURCE), Path::new(target), suite.unlock().as_ref(), &options)
 }
 
@@ -597,7 +597,7 @@ fn what_cannot_be_repaired_is_refused_by_its_kind_and_nothing_is_created() {
         .expect("there is space");
     disk.write_file("/existing", b"mine").expect("there is space");
     let before = disk.files();
-    let options = RepairOptions { dry_run: false, vfs: Arc::new(disk.clone()) };
+    let options = RepairOptions { vfs: Arc::new(disk.clone()), ..RepairOptions::default() };
     let key = Suite::Encrypted.unlock();
     let wrong = Unlock::from(EncryptionKey::from_bytes([8; 32]));
     let repair = |source: &str, target: &str, unlock: Option<&Unlock>| {
@@ -620,7 +620,7 @@ fn what_cannot_be_repaired_is_refused_by_its_kind_and_nothing_is_created() {
     assert_eq!(disk.files(), before);
 
     let plain = rich(Mode::Ledger, Suite::Plaintext).disk;
-    let options = RepairOptions { dry_run: false, vfs: Arc::new(plain.clone()) };
+    let options = RepairOptions { vfs: Arc::new(plain.clone()), ..RepairOptions::default() };
     let error = codex_storage::repair(Path::new(SOURCE), Path::new(TARGET), key.as_ref(), &options);
     assert!(matches!(error, Err(StorageError::NotEncrypted { .. })), "{error:?}");
 }

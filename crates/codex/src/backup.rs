@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use codex_crypto::{EncryptionKey, Unlock};
 use codex_storage::Point;
+use codex_storage::progress::{Observer, Progress};
 use serde::Serialize;
 
 use crate::error::Result;
@@ -69,6 +70,7 @@ pub struct RestoreOptions {
     overwrite: bool,
     at: Option<Point>,
     unlock: Option<Unlock>,
+    observer: Observer,
 }
 
 impl RestoreOptions {
@@ -96,6 +98,13 @@ impl RestoreOptions {
         self
     }
 
+    /// Has `tell` called while the backup is read, copied and verified: see [`Progress`].
+    #[must_use]
+    pub fn progress(mut self, tell: impl Fn(Progress) + Send + Sync + 'static) -> Self {
+        self.observer = Observer::new(tell);
+        self
+    }
+
     /// The key that opens the backup.
     #[must_use]
     pub fn encryption_key(self, key: EncryptionKey) -> Self {
@@ -118,8 +127,8 @@ impl RestoreOptions {
 
 impl RestoreOptions {
     pub(crate) fn into_parts(self) -> (Option<Unlock>, codex_backup::RestoreOptions) {
-        let Self { overwrite, at, unlock } = self;
-        (unlock, codex_backup::RestoreOptions { overwrite, at, ..Default::default() })
+        let Self { overwrite, at, unlock, observer } = self;
+        (unlock, codex_backup::RestoreOptions { overwrite, at, observer, ..Default::default() })
     }
 }
 

@@ -64,6 +64,7 @@ mod view;
 mod watch;
 
 pub use codex_crypto::{EncryptionKey, PassphraseCost as Argon2Cost, SlotKind, Unlock};
+pub use codex_storage::progress::{Progress, Stage};
 pub use codex_storage::{Durability, Mode, Point};
 
 pub use backup::{Backup, RestoreOptions, restore};

@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use codex_crypto::{EncryptionKey, Passphrase, PassphraseCost, Unlock};
+use codex_storage::progress::{Observer, Progress};
 use codex_storage::{Durability, ExpectedHead, Mode, OpenOptions};
 
 use crate::codec::Codec;
@@ -271,6 +272,24 @@ impl Options {
     #[must_use]
     pub fn expect_head(mut self, head: impl Into<ExpectedHead>) -> Self {
         self.storage.expect_head = Some(head.into());
+        self
+    }
+
+    /// Has `tell` called while the store is being opened, and then during [`Store::verify`], [`Store::backup`],
+    /// [`Store::rotate_backup`] and [`Store::compact`]: see [`Progress`].
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("app.db");
+    /// let store = codex::Options::new()
+    ///     .progress(|at| eprintln!("{:?}: {} of {} bytes", at.stage, at.done, at.total))
+    ///     .open(&path)?;
+    /// store.verify()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn progress(mut self, tell: impl Fn(Progress) + Send + Sync + 'static) -> Self {
+        self.storage.observer = Observer::new(tell);
         self
     }
 

@@ -36,6 +36,7 @@ use std::str::FromStr;
 use codex_crypto::head::{ConsistencyText, InclusionText};
 use codex_crypto::merkle::leaf_hash;
 use codex_crypto::note::SigningKeyError;
+use codex_storage::progress::{Observer, Progress};
 use codex_storage::vfs::os::OsVfs;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -327,7 +328,19 @@ impl UnkeyedLog {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        Ok(Self(codex_storage::UnkeyedLog::open(&OsVfs, path.as_ref())?))
+        Self::open_observed(path.as_ref(), &Observer::default())
+    }
+
+    /// [`UnkeyedLog::open`], with `tell` called meanwhile: see [`Progress`](crate::Progress).
+    pub fn open_with_progress(
+        path: impl AsRef<Path>,
+        tell: impl Fn(Progress) + Send + Sync + 'static,
+    ) -> Result<Self> {
+        Self::open_observed(path.as_ref(), &Observer::new(tell))
+    }
+
+    fn open_observed(path: &Path, observer: &Observer) -> Result<Self> {
+        Ok(Self(codex_storage::UnkeyedLog::open(&OsVfs, path, observer)?))
     }
 
     /// [`UnkeyedLog::open`] for the database called `name` in the user's folder, as [`Options::open_home`](crate::Options::open_home)
@@ -339,6 +352,14 @@ impl UnkeyedLog {
     /// ```
     pub fn open_home(name: &str) -> Result<Self> {
         Self::open(home_path(name)?)
+    }
+
+    /// [`UnkeyedLog::open_home`], with `tell` called meanwhile.
+    pub fn open_home_with_progress(
+        name: &str,
+        tell: impl Fn(Progress) + Send + Sync + 'static,
+    ) -> Result<Self> {
+        Self::open_with_progress(home_path(name)?, tell)
     }
 
     /// What was read.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use codex_crypto::{EncryptionKey, Unlock};
+use codex_storage::progress::{Observer, Progress};
 use serde::Serialize;
 
 use crate::error::Result;
@@ -28,6 +29,7 @@ pub use codex_storage::{Gap, Resumed};
 pub struct RepairOptions {
     dry_run: bool,
     unlock: Option<Unlock>,
+    observer: Observer,
 }
 
 impl RepairOptions {
@@ -41,6 +43,13 @@ impl RepairOptions {
     #[must_use]
     pub fn dry_run(mut self, dry_run: bool) -> Self {
         self.dry_run = dry_run;
+        self
+    }
+
+    /// Has `tell` called while the database is read, and the new one copied and verified: see [`Progress`].
+    #[must_use]
+    pub fn progress(mut self, tell: impl Fn(Progress) + Send + Sync + 'static) -> Self {
+        self.observer = Observer::new(tell);
         self
     }
 
@@ -172,8 +181,8 @@ pub fn repair(
     target: impl AsRef<Path>,
     options: RepairOptions,
 ) -> Result<RepairReport> {
-    let repairing = codex_storage::RepairOptions { dry_run: options.dry_run, ..Default::default() };
-    let report =
-        codex_storage::repair(source.as_ref(), target.as_ref(), options.unlock.as_ref(), &repairing)?;
+    let RepairOptions { dry_run, unlock, observer } = options;
+    let repairing = codex_storage::RepairOptions { dry_run, observer, ..Default::default() };
+    let report = codex_storage::repair(source.as_ref(), target.as_ref(), unlock.as_ref(), &repairing)?;
     Ok(report.into())
 }

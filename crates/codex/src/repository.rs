@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use codex_backup::Retention as Rules;
+use codex_storage::progress::{Observer, Progress};
 use codex_storage::vfs::Vfs;
 use codex_storage::vfs::os::OsVfs;
 use serde::Serialize;
@@ -204,6 +205,13 @@ impl Repository {
     /// ```
     pub fn open_or_create(folder: impl AsRef<Path>) -> Result<Self> {
         Ok(Self(codex_backup::Repository::open_or_create(&files(), folder.as_ref())?))
+    }
+
+    /// Has `tell` called during [`Repository::back_up`], [`Repository::verify`] and [`Repository::prune`]: see
+    /// [`Progress`]. A restore has [options](RestoreOptions::progress) for that.
+    #[must_use]
+    pub fn progress(self, tell: impl Fn(Progress) + Send + Sync + 'static) -> Self {
+        Self(self.0.observed_by(Observer::new(tell)))
     }
 
     /// Adds a backup that holds every commit acknowledged before the call; durable when this returns. Commits go on meanwhile.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use codex_backup::{BackupError, Source};
 use codex_storage::clock::Clock;
+use codex_storage::progress::Observer;
 use codex_storage::vfs::{File, Vfs};
 use codex_storage::{Chore, Database, Prefix, StorageError};
 
@@ -198,7 +199,7 @@ impl Rotation {
 
     /// Makes a copy now.
     pub(crate) fn rotate_now(&self, database: &Database) -> Result<()> {
-        let prefix = database.durable_prefix()?;
+        let prefix = database.durable_prefix()?.observed_by(database.observer());
         Ok(self.rotate(&prefix, &|| true)?)
     }
 
@@ -278,6 +279,10 @@ impl Source for WhileWanted<'_> {
 
     fn verify(&self, copy: &dyn File, path: &Path) -> Result<(), StorageError> {
         Source::verify(self.prefix, copy, path)
+    }
+
+    fn observer(&self) -> &Observer {
+        self.prefix.observer()
     }
 }
 

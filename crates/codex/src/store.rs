@@ -901,7 +901,7 @@ impl Store {
     /// ```
     pub fn backup(&self, target: impl AsRef<Path>) -> Result<()> {
         let target = target.as_ref();
-        let prefix = self.inner.database.durable_prefix()?;
+        let prefix = self.inner.database.durable_prefix()?.observed_by(self.inner.database.observer());
         let resolved =
             self.inner.vfs.resolve(target).map_err(codex_storage::StorageError::io("find", target))?;
         codex_backup::copy(&prefix, &self.inner.vfs, &resolved, Existing::Refuse)?;

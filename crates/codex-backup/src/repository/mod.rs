@@ -14,7 +14,7 @@ mod image;
 mod manifest;
 mod storage;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,6 +23,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use base16ct::lower::encode_string as hex;
 use codex_crypto::Unlock;
 use codex_storage::format::header::LOG_START;
+use codex_storage::progress::{Observer, Stage};
 use codex_storage::vfs::{Lock, Vfs};
 use codex_storage::{Point, Prefix, StorageError, check_unkeyed};
 use serde::{Deserialize, Serialize};
@@ -44,6 +45,7 @@ use crate::retention::Retention;
 #[derive(Debug)]
 pub struct Repository {
     storage: Arc<dyn RepositoryStorage>,
+    observer: Observer,
 }
 
 /// A backup that a repository holds.
@@ -119,7 +121,7 @@ pub(crate) struct Found {
 impl Repository {
     /// The repository in a folder.
     pub fn open(vfs: &Arc<dyn Vfs>, folder: &Path) -> Result<Self, BackupError> {
-        let repository = Self { storage: Arc::new(LocalStorage::new(vfs.clone(), folder)) };
+        let repository = Self::over(Arc::new(LocalStorage::new(vfs.clone(), folder)));
         repository.check()?;
         Ok(repository)
     }
@@ -131,12 +133,22 @@ impl Repository {
 
     /// The repository that a storage holds; a new one where it holds nothing.
     pub fn on(storage: Box<dyn RepositoryStorage>) -> Result<Self, BackupError> {
-        let repository = Self { storage: Arc::from(storage) };
+        let repository = Self::over(Arc::from(storage));
         match repository.check() {
             Err(BackupError::NoRepository { .. }) => repository.create()?,
             checked => checked?,
         }
         Ok(repository)
+    }
+
+    fn over(storage: Arc<dyn RepositoryStorage>) -> Self {
+        Self { storage, observer: Observer::default() }
+    }
+
+    /// Has an observer told how far backing up, verifying, pruning and restoring are; by default nobody is.
+    #[must_use]
+    pub fn observed_by(self, observer: Observer) -> Self {
+        Self { observer, ..self }
     }
 
     fn create(&self) -> Result<(), BackupError> {
@@ -184,10 +196,13 @@ impl Repository {
         }
         let mut at = pieces.iter().map(|piece: &Piece| piece.len).sum::<u64>() + LOG_START;
         let mut sent_bytes = 0;
+        let start = at;
+        let mut meter = self.observer.begin(Stage::Copying, source.len() - start);
         while at < source.len() {
             let bytes =
                 read_piece(source, at, source.len() - at).map_err(self.io("read the database for"))?;
             at += bytes.len() as u64;
+            meter.reach(at - start);
             let sha256 = hash_of(&bytes);
             pieces.push(Piece { sha256: sha256.clone(), len: bytes.len() as u64 });
             let name = piece_name(&database, &sha256);
@@ -219,6 +234,7 @@ impl Repository {
         let (bytes, hash) = manifest.encode().map_err(|error| self.io("write into")(error.into()))?;
         let name = manifest_name(&database, manifest.number, &hash);
         self.storage.put(&name, &bytes).map_err(self.io("write into"))?;
+        meter.finish();
         let backup = listed(&database, &Found { manifest, hash });
         let RepositoryBackup { number, sequence, bytes, .. } = backup;
         observe::tell(&Event::BackedUp { database: &database, number, sequence, bytes, sent_bytes });
@@ -237,6 +253,7 @@ impl Repository {
     fn common(&self, source: &Prefix, latest: &Manifest, forked: bool) -> Result<Vec<Piece>, BackupError> {
         let mut at = LOG_START;
         let mut common = Vec::new();
+        let mut meter = self.observer.begin(Stage::Comparing, latest.log_end() - LOG_START);
         for (index, piece) in latest.pieces.iter().enumerate() {
             let is_last = index + 1 == latest.pieces.len();
             let fits = at + piece.len <= source.len();
@@ -255,7 +272,9 @@ impl Repository {
             }
             common.push(piece.clone());
             at += piece.len;
+            meter.reach(at - LOG_START);
         }
+        meter.finish();
         Ok(common)
     }
 
@@ -311,23 +330,27 @@ impl Repository {
         damaged: &mut Vec<(String, &'static str)>,
     ) -> Result<(), BackupError> {
         let before = damaged.len();
-        let mut seen = BTreeSet::new();
-        for piece in found.iter().flat_map(|found| &found.manifest.pieces) {
-            if !seen.insert((&piece.sha256, piece.len)) {
-                continue;
-            }
-            let name = piece_name(database, &piece.sha256);
+        let pieces = found.iter().flat_map(|found| &found.manifest.pieces);
+        let pieces: BTreeSet<_> = pieces.map(|piece| (&piece.sha256, piece.len)).collect();
+        let total = pieces.iter().map(|(_, len)| len).sum();
+        let mut meter = self.observer.begin(Stage::Verifying, total);
+        let mut read = 0;
+        for (sha256, len) in pieces {
+            let name = piece_name(database, sha256);
             match self.get_piece(&name)? {
-                Some(bytes) if bytes.len() as u64 == piece.len && hash_of(&bytes) == piece.sha256 => {
+                Some(bytes) if bytes.len() as u64 == len && hash_of(&bytes) == *sha256 => {
                     report.pieces += 1;
-                    report.bytes += piece.len;
+                    report.bytes += len;
                 }
                 _ => damaged.push((name, "is missing, or not what was put there")),
             }
+            read += len;
+            meter.reach(read);
         }
         if damaged.len() > before {
             return Ok(());
         }
+        meter.finish();
         for (index, listed) in found.iter().enumerate() {
             let Found { manifest, hash } = listed;
             let later = found.get(index + 1);
@@ -339,7 +362,7 @@ impl Repository {
                 continue;
             }
             let image = Image::new(&self.storage, database, listed);
-            let whole = check_unkeyed(&image, image.path()).is_ok_and(|(_, report)| {
+            let whole = check_unkeyed(&image, image.path(), &self.observer).is_ok_and(|(_, report)| {
                 report.head.size == manifest.size
                     && hex(report.head.root.as_bytes()) == manifest.root
                     && report.sequence == manifest.sequence
@@ -383,6 +406,13 @@ impl Repository {
                     self.storage.remove(&name).map_err(self.io("remove a file of"))?;
                 }
             }
+            let pieces = found.iter().flat_map(|found| &found.manifest.pieces);
+            let lens: BTreeMap<_, _> = pieces
+                .map(|piece| (piece.sha256.as_str(), piece.len))
+                .filter(|(hash, _)| !dry_run && !named.contains(hash))
+                .collect();
+            let mut meter = self.observer.begin(Stage::Removing, lens.values().sum());
+            let mut removed = 0;
             for name in self.storage.list(&database).map_err(self.io("list"))? {
                 let Some(hash) = parse_piece_name(&name).filter(|hash| !named.contains(hash)) else {
                     continue;
@@ -391,8 +421,11 @@ impl Repository {
                 if !dry_run {
                     let name = piece_name(&database, hash);
                     self.storage.remove(&name).map_err(self.io("remove a file of"))?;
+                    removed += lens.get(hash).unwrap_or(&0);
+                    meter.reach(removed);
                 }
             }
+            meter.finish();
         }
         if !dry_run {
             let removed = pruned.removed.len() as u64;
@@ -414,7 +447,7 @@ impl Repository {
     ) -> Result<(), BackupError> {
         let _lock = self.lock(Lock::Shared)?;
         let database = self.one(database)?;
-        let (image, prefix) = self.reaching(&database, unlock, options.at)?;
+        let (image, prefix) = self.reaching(&database, unlock, options)?;
         let target = Target::take(target, options)?;
         let copy = write_copy(&prefix, &options.vfs, target.path(), Pace::Alone);
         target.put(copy.map_err(|error| self.read_error(&image, error))?)
@@ -425,8 +458,9 @@ impl Repository {
         &self,
         database: &str,
         unlock: Option<&Unlock>,
-        at: Option<Point>,
+        RestoreOptions { at, observer, .. }: &RestoreOptions,
     ) -> Result<(Arc<Image>, Prefix), BackupError> {
+        let at = *at;
         let mut found = self.manifests(database)?;
         found.reverse();
         let mut behind = BTreeSet::new();
@@ -438,7 +472,7 @@ impl Repository {
                 continue;
             }
             let image = Arc::new(Image::new(&self.storage, database, listed));
-            let passed_over = match open_at(&image, unlock, at) {
+            let passed_over = match open_at(&image, unlock, at, observer) {
                 Ok(_) if age > 0 && is_made_before(manifest, at) => {
                     // What was committed between the two up to that time, no backup tells.
                     BackupError::Storage(StorageError::NoSuchTime { path: image.path().to_path_buf() })
@@ -557,9 +591,14 @@ fn read_piece(source: &Prefix, at: u64, len: u64) -> io::Result<Vec<u8>> {
 }
 
 /// Opens a backup where it lies.
-fn open_at(image: &Arc<Image>, unlock: Option<&Unlock>, at: Option<Point>) -> Result<Prefix, BackupError> {
+fn open_at(
+    image: &Arc<Image>,
+    unlock: Option<&Unlock>,
+    at: Option<Point>,
+    observer: &Observer,
+) -> Result<Prefix, BackupError> {
     let vfs: Arc<dyn Vfs> = Arc::new(ImageVfs(Arc::clone(image)));
-    let prefix = reading(&vfs).open(image.path(), unlock)?.durable_prefix()?;
+    let prefix = reading(&vfs, observer).open(image.path(), unlock)?.durable_prefix()?.observed_by(observer);
     Ok(match at {
         Some(point) => prefix.at(point)?,
         None => prefix,

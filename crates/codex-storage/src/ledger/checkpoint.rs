@@ -23,9 +23,10 @@ use crate::log::seal::{GroupInfo, GroupSealer};
 use crate::log::writer::Log;
 use crate::log::{Position, Seals};
 use crate::observe::{self, Event, Teller, Work};
+use crate::progress::{Observer, Stage};
 use crate::prove::consult_log;
 use crate::record::Record;
-use crate::snapshot::write_state;
+use crate::snapshot::{rewritten_len, write_state};
 use crate::sync::{Arc, Mutex};
 use crate::vfs::replace::{Existing, Replacement, SteppedWriter};
 use crate::vfs::{File, Vfs};
@@ -86,8 +87,10 @@ impl Maintenance for CheckpointJob {
         let io = |action| StorageError::io(action, &path);
         let replacement = Replacement::create(&self.vfs, &path).map_err(io("write"))?;
         let mut file = SteppedWriter::new(replacement.file().clone());
+        let mut meter = host.observer().begin(Stage::Rewriting, rewritten_len(self.view.totals()));
         let mut emit = |frame: &[u8], offset| {
             host.check_wanted()?;
+            meter.reach(offset);
             file.write_all_at(frame, offset).map_err(StorageError::io("write", &path))
         };
         let mut end = start(&self.seals);
@@ -106,6 +109,7 @@ impl Maintenance for CheckpointJob {
         })?;
         let (bytes, took) = (end.offset, self.clock.monotonic().saturating_sub(start_time));
         self.teller.tell(&Event::CheckpointWritten { sequence: sequence.0, records, bytes, took });
+        meter.finish();
         Ok(())
     }
 }
@@ -125,10 +129,16 @@ pub(crate) struct Checkpoint {
 ///
 /// One that was sealed under a retired root key is as good as damaged: whoever the key was changed for could have
 /// made it.
-pub(crate) fn read(file: &dyn File, path: &Path, seals: &Seals) -> Result<Option<Checkpoint>> {
+pub(crate) fn read(
+    file: &dyn File,
+    path: &Path,
+    seals: &Seals,
+    observer: &Observer,
+) -> Result<Option<Checkpoint>> {
     let seals = &seals.current();
     let io = || StorageError::io("read", path);
     let len = file.len().map_err(io())?;
+    let mut meter = observer.begin(Stage::ReadingCheckpoint, len);
     let mut reader = FrameReader::new(file, len);
     let mut at = start(seals);
     let mut group: Vec<u8> = Vec::new();
@@ -148,6 +158,7 @@ pub(crate) fn read(file: &dyn File, path: &Path, seals: &Seals) -> Result<Option
         }
         at.leaf = frame.leaf;
         at.offset = frame.end;
+        meter.reach(at.offset);
         inside = !header.ends;
         group.extend_from_slice(frame.payload);
         if inside {
@@ -174,10 +185,9 @@ pub(crate) fn read(file: &dyn File, path: &Path, seals: &Seals) -> Result<Option
     }
     let complete = manifest.filter(|manifest| !inside && manifest.record_count == records.len() as u64);
     let ascending = records.is_sorted_by(|a, b| a.key() < b.key());
-    Ok(complete.filter(|_| ascending).map(|Manifest { covers, leaves, .. }| Checkpoint {
-        covers,
-        leaves,
-        records,
+    Ok(complete.filter(|_| ascending).map(|Manifest { covers, leaves, .. }| {
+        meter.finish();
+        Checkpoint { covers, leaves, records }
     }))
 }
 

@@ -17,6 +17,7 @@ use crate::format::{Mode, SequenceNumber};
 use crate::log::scan::{Found, LogFile, scan};
 use crate::log::{Position, Seals};
 use crate::point::Point;
+use crate::progress::{Observer, Stage};
 use crate::sync::{Arc, RwLock};
 use crate::table::TableLoader;
 use crate::vfs::{Access, File, FileKind};
@@ -97,7 +98,8 @@ impl PastLog {
         let mut len = len;
         loop {
             let limit = from.offset.saturating_add(len).min(to.offset);
-            let scanned = scan(self.file(), from.position(), limit, &mut visit)?;
+            let mut meter = Observer::NONE.begin(Stage::ReadingLog, limit);
+            let scanned = scan(self.file(), from.position(), limit, &mut meter, &mut visit)?;
             let behind = Place::of(&scanned.end);
             let progress = from.offset < behind.offset && behind.offset < to.offset;
             if progress || behind == to {
@@ -132,7 +134,7 @@ impl PastLog {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(StorageError::io("open", &path)(error)),
         };
-        let found = checkpoint::read(&*file, &path, &self.seals)?;
+        let found = checkpoint::read(&*file, &path, &self.seals, Observer::NONE)?;
         // One that was written since then may cover more than this log's end.
         let Some(found) = found.filter(|found| found.covers.sequence <= sequence) else { return Ok(None) };
         checkpoint::confirm(&found, self.file())?;

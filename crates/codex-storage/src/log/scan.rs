@@ -13,6 +13,7 @@ use crate::format::frame::{FrameHeader, Kind};
 use crate::format::header::{Floor, Header};
 use crate::format::record::{self, RecordBytes};
 use crate::format::{Mode, SequenceNumber};
+use crate::progress::Meter;
 use crate::vfs::File;
 
 /// A file whose log is read.
@@ -81,14 +82,16 @@ impl OpenGroup {
     }
 }
 
-/// Follows the log from `from` up to `limit`, and gives every record of a whole group to `visit`.
+/// Follows the log from `from` up to `limit`, and gives every record of a whole group to `visit`. `meter` counts from
+/// `from` on; whoever began it ends it.
 pub(crate) fn scan(
     log: LogFile<'_>,
     from: Position,
     limit: u64,
+    meter: &mut Meter,
     visit: impl FnMut(Found<'_>),
 ) -> Result<Scanned> {
-    scan_while(log, from, limit, |_| true, visit)
+    scan_while(log, from, limit, meter, |_| true, visit)
 }
 
 /// The same, but only as long as `wanted` says of the first frame of a group that it is.
@@ -96,10 +99,12 @@ pub(crate) fn scan_while(
     log: LogFile<'_>,
     from: Position,
     limit: u64,
+    meter: &mut Meter,
     mut wanted: impl FnMut(&FrameHeader) -> bool,
     mut visit: impl FnMut(Found<'_>),
 ) -> Result<Scanned> {
     let mut reader = FrameReader::new(log.file, limit);
+    let start = from.offset;
     let mut scanned = Scanned { stop: from.offset, end: from, durable: 0, frames: 0, commits: 0 };
     let mut group = OpenGroup::default();
     let mut leaf = scanned.end.leaf;
@@ -132,6 +137,7 @@ pub(crate) fn scan_while(
             group = OpenGroup::default();
         }
         scanned.stop = frame.end;
+        meter.reach(scanned.stop - start);
     }
     Ok(scanned)
 }

@@ -401,11 +401,7 @@ impl Log {
         self.unsynced_groups += 1;
         self.counters.groups += 1;
         let (sequence, commits) = (self.end.sequence.0, self.end.sequence.0 - before.sequence.0);
-        self.teller.tell(&Event::GroupWritten {
-            sequence,
-            commits,
-            bytes: self.end.offset - before.offset,
-        });
+        self.teller.tell(&Event::GroupWritten { sequence, commits, bytes: self.end.offset - before.offset });
     }
 
     fn write_frames(

@@ -28,6 +28,8 @@ use crate::log::seal::{GroupInfo, GroupSealer};
 use crate::log::writer::{Log, LogParts};
 use crate::log::{Durability, Position, Seals};
 use crate::observe::{self, Event, Teller, Work};
+use crate::progress::{Meter, Stage};
+use crate::snapshot::rewritten_len;
 use crate::sync::Arc;
 use crate::vfs::replace::{Existing, Replacement, SteppedWriter, is_unsettled};
 use crate::vfs::{File, Lock, Vfs};
@@ -109,8 +111,9 @@ impl Maintenance for Rewrite {
             room_to: 0,
             buffer: Vec::new(),
         };
-        copy.write_base(&self.view, self.clock.wall_ns(), host)?;
         let records = self.view.totals().records;
+        let mut meter = host.observer().begin(Stage::Rewriting, rewritten_len(self.view.totals()));
+        copy.write_base(&self.view, self.clock.wall_ns(), host, &mut meter)?;
         drop(self.view);
         for _ in 0..CATCH_UP_ROUNDS {
             let mut to = 0;
@@ -171,6 +174,7 @@ impl Maintenance for Rewrite {
         let (bytes_before, bytes) = lens;
         let took = self.clock.monotonic().saturating_sub(start);
         self.teller.tell(&Event::Rewritten { records, bytes_before, bytes, took });
+        meter.finish();
         Ok(())
     }
 }
@@ -192,7 +196,13 @@ struct Copy<'a> {
 }
 
 impl Copy<'_> {
-    fn write_base(&mut self, view: &View, time_ns: u64, host: &dyn MaintenanceHost) -> Result<()> {
+    fn write_base(
+        &mut self,
+        view: &View,
+        time_ns: u64,
+        host: &dyn MaintenanceHost,
+        meter: &mut Meter,
+    ) -> Result<()> {
         // The place of the header, which comes last.
         let header = [0; 2 * BLOCK_LEN];
         self.file.write_all_at(&header, 0).map_err(StorageError::io("write", &self.path))?;
@@ -205,6 +215,7 @@ impl Copy<'_> {
             &mut self.buffer,
             |frame, offset| {
                 host.check_wanted()?;
+                meter.reach(offset);
                 self.file.write_all_at(frame, offset).map_err(StorageError::io("write", &self.path))
             },
         )

@@ -1,0 +1,185 @@
+//! What long work tells whoever waits for it, and that being told hurts nothing.
+#![cfg(not(loom))]
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use codex_crypto::{EncryptionKey, Unlock};
+use codex_storage::progress::{Observer, Progress, Stage};
+use codex_storage::sync::{Arc, Mutex};
+use codex_storage::vfs::sim::SimVfs;
+use codex_storage::{Background, Batch, Database, Mode, OpenOptions, RepairOptions, UnkeyedLog, repair};
+
+const PATH: &str = "/folder/app.db";
+const RECORDS: u32 = 40;
+const RECORD_LEN: usize = 40_000;
+
+/// What was told, in its order.
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<Vec<Progress>>>);
+
+impl Told {
+    fn observer(&self) -> Observer {
+        let told = self.clone();
+        Observer::new(move |progress| told.0.lock().push(progress))
+    }
+
+    /// The stages that were told since the last call, each checked: from 0 up to its total, with steps between.
+    fn stages(&self) -> Vec<Stage> {
+        let told = std::mem::take(&mut *self.0.lock());
+        let mut stages = Vec::new();
+        let mut rest = &told[..];
+        while let Some(first) = rest.first() {
+            let end = rest.iter().position(|progress| progress.done == progress.total);
+            let (stage, behind) = rest.split_at(end.expect("a stage ends at its total") + 1);
+            assert_eq!(first.done, 0, "{stage:?}");
+            assert!(
+                stage.iter().all(|told| (told.stage, told.total) == (first.stage, first.total)),
+                "{stage:?}"
+            );
+            assert!(stage.is_sorted_by(|a, b| a.done < b.done), "{stage:?}");
+            assert!(stage.len() > 2, "nothing was told between: {stage:?}");
+            stages.push(first.stage);
+            rest = behind;
+        }
+        stages
+    }
+}
+
+fn unlock() -> Unlock {
+    Unlock::from(EncryptionKey::from_bytes([7; 32]))
+}
+
+fn options(disk: &SimVfs, mode: Mode, observer: Observer) -> OpenOptions {
+    OpenOptions {
+        mode: Some(mode),
+        vfs: Arc::new(disk.clone()),
+        background: Background::Caller,
+        observer,
+        ..OpenOptions::default()
+    }
+}
+
+fn open(disk: &SimVfs, mode: Mode, observer: Observer) -> Database {
+    options(disk, mode, observer).open(Path::new(PATH), Some(&unlock())).expect("it opens")
+}
+
+fn fill(database: &Database) {
+    for number in 0..RECORDS {
+        let mut batch = Batch::new();
+        batch.set(&number.to_be_bytes(), &[&vec![7; RECORD_LEN]]).expect("within bounds");
+        database.commit(batch).expect("the disk is whole");
+    }
+}
+
+fn filled(mode: Mode) -> SimVfs {
+    let disk = SimVfs::new(1);
+    let database = open(&disk, mode, Observer::default());
+    fill(&database);
+    database.close().expect("the disk is whole");
+    disk
+}
+
+#[test]
+fn opening_and_verifying_tell_how_far_they_are_up_to_their_end() {
+    for mode in [Mode::Snapshot, Mode::Ledger] {
+        let (disk, told) = (filled(mode), Told::default());
+        let database = open(&disk, mode, told.observer());
+        assert_eq!(told.stages(), [Stage::ReadingLog]);
+        database.verify().expect("it is whole");
+        assert_eq!(told.stages(), [Stage::Verifying]);
+    }
+}
+
+#[test]
+fn what_a_caller_has_rewritten_is_told_and_what_is_read_of_it_again() {
+    let (disk, told) = (filled(Mode::Snapshot), Told::default());
+    let database = open(&disk, Mode::Snapshot, told.observer());
+    told.stages();
+    database.compact().expect("the disk is whole");
+    assert_eq!(told.stages(), [Stage::Rewriting]);
+
+    let disk = filled(Mode::Ledger);
+    let database = open(&disk, Mode::Ledger, told.observer());
+    told.stages();
+    database.checkpoint().expect("the disk is whole");
+    assert_eq!(told.stages(), [Stage::Rewriting]);
+    fill(&database);
+    drop(database);
+    let _database = open(&disk, Mode::Ledger, told.observer());
+    assert_eq!(told.stages(), [Stage::ReadingCheckpoint, Stage::ReadingLog]);
+}
+
+#[test]
+fn reading_without_a_key_and_repairing_tell_how_far_they_are() {
+    let (disk, told) = (filled(Mode::Ledger), Told::default());
+    UnkeyedLog::open(&disk, Path::new(PATH), &told.observer()).expect("it is whole");
+    assert_eq!(told.stages(), [Stage::Verifying]);
+    let options =
+        RepairOptions { vfs: Arc::new(disk), observer: told.observer(), ..RepairOptions::default() };
+    repair(Path::new(PATH), Path::new("/repaired.db"), Some(&unlock()), &options).expect("it is whole");
+    assert_eq!(told.stages(), [Stage::Salvaging, Stage::Verifying]);
+}
+
+#[test]
+fn work_that_fails_does_not_tell_that_it_has_ended() {
+    let (disk, told) = (filled(Mode::Snapshot), Told::default());
+    let len = disk.read_file(PATH).expect("it is there").len() as u64;
+    let database = open(&disk, Mode::Snapshot, told.observer());
+    told.stages();
+    disk.overwrite(PATH, len / 2, b"damage").expect("it is there");
+    database.verify().expect_err("it is damaged");
+    let told = told.0.lock();
+    assert!(told.iter().all(|progress| progress.done < progress.total), "{told:?}");
+}
+
+#[test]
+fn an_observer_may_read_and_commit() {
+    let disk = filled(Mode::Snapshot);
+    let database: Arc<Mutex<Option<Arc<Database>>>> = Arc::default();
+    let observer = Observer::new({
+        let database = database.clone();
+        move |progress: Progress| {
+            let Some(database) = database.lock().clone() else { return };
+            let mut batch = Batch::new();
+            batch.set(b"told", &[&progress.done.to_be_bytes()]).expect("within bounds");
+            database.commit(batch).expect("no lock is held");
+            assert!(database.has(b"told"));
+        }
+    });
+    let opened = Arc::new(open(&disk, Mode::Snapshot, observer));
+    *database.lock() = Some(opened.clone());
+    opened.verify().expect("it is whole");
+    opened.compact().expect("the disk is whole");
+    *database.lock() = None;
+    opened.verify().expect("it is whole");
+}
+
+#[test]
+fn an_observer_that_panics_leaves_a_database_that_goes_on() {
+    let disk = filled(Mode::Snapshot);
+    let panics = Observer::new(|progress| assert_eq!(progress.done, 0, "the observer panics"));
+    let opened = catch_unwind(AssertUnwindSafe(|| open(&disk, Mode::Snapshot, panics)));
+    opened.expect_err("the observer's panic is the caller's");
+
+    let armed = Arc::new(Mutex::new(false));
+    let observer = Observer::new({
+        let armed = armed.clone();
+        move |progress| assert!(!*armed.lock() || progress.done == 0, "the observer panics")
+    });
+    // No lock file is still held by the opening that was given up.
+    let database = open(&disk, Mode::Snapshot, observer);
+    *armed.lock() = true;
+    for work in [Database::verify as fn(&Database) -> _, |database| database.compact().and(database.verify())]
+    {
+        catch_unwind(AssertUnwindSafe(|| work(&database))).expect_err("the observer's panic is the caller's");
+    }
+    assert!(disk.file_names().iter().all(|name| !name.to_string_lossy().contains(".tmp-")));
+    *armed.lock() = false;
+    fill(&database);
+    database.compact().expect("no maintenance is thought to be running");
+    database.verify().expect("it is whole");
+    database.close().expect("the disk is whole");
+    let database = open(&disk, Mode::Snapshot, Observer::default());
+    assert_eq!(database.record_count(), u64::from(RECORDS));
+}
