@@ -15,6 +15,7 @@ mod lines;
 mod logging;
 mod output;
 mod point;
+mod progress;
 mod record;
 mod secret;
 mod system;
@@ -63,7 +64,10 @@ fn run(words: Vec<std::ffi::OsString>, format: Format) -> Result<Outcome, Failur
     logging::start(&cli.global)?;
     let notes = if cli.global.quiet { Notes::Off } else { Notes::On };
     let mut output = Output::new(format, notes);
-    let outcome = commands::run(&cli.global, cli.command, &mut output)?;
+    let outcome = commands::run(&cli.global, cli.command, &mut output);
+    // Of work that failed, the bar still stands.
+    output.bars().clear();
+    let outcome = outcome?;
     output.flush()?;
     Ok(outcome)
 }

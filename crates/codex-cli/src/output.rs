@@ -8,21 +8,25 @@ use serde::Serialize;
 
 use crate::color;
 use crate::exit::Failure;
+use crate::progress::Bars;
 
 /// Where results go, and how they look.
 #[derive(Debug)]
 pub(crate) struct Output {
     json: bool,
     quiet: bool,
+    bars: Bars,
     stream: BufWriter<Stdout>,
 }
 
 impl Output {
     /// Results as text, or with `json` as one JSON object a line.
     pub(crate) fn new(format: Format, notes: Notes) -> Self {
+        let wanted = format == Format::Text && notes == Notes::On;
         Self {
             json: format == Format::Json,
             quiet: notes == Notes::Off,
+            bars: if wanted { Bars::on_terminal() } else { Bars::off() },
             stream: BufWriter::with_capacity(BUFFER_LEN, io::stdout()),
         }
     }
@@ -70,9 +74,15 @@ impl Output {
         self.stream.flush().map_err(Failure::output)
     }
 
+    /// Where long work shows how far it is.
+    pub(crate) fn bars(&self) -> &Bars {
+        &self.bars
+    }
+
     /// Says something beside the result, unless programs read along or it was not wanted.
     pub(crate) fn note(&mut self, note: &str) {
         if !self.json && !self.quiet {
+            self.bars.clear();
             // Nobody may be reading: a note is then not worth failing for.
             let _ = writeln!(io::stderr(), "codex: {note}");
         }

@@ -22,7 +22,8 @@ pub(super) fn backup(global: &Global, backup: &Backup, output: &mut Output) -> R
             Ok(())
         }
         (Some(RepositoryWork::Verify(verify)), ..) => {
-            let report = Repository::open(&verify.within.repository)?.verify(verify.receipt.as_deref())?;
+            let repository = Repository::open(&verify.within.repository)?.progress(output.bars().observer());
+            let report = repository.verify(verify.receipt.as_deref())?;
             let text = format!("{} backups are whole, {} bytes", report.backups, report.bytes);
             let object = json!({"backups": report.backups, "pieces": report.pieces, "bytes": report.bytes});
             output.result(&text, &object)
@@ -30,7 +31,7 @@ pub(super) fn backup(global: &Global, backup: &Backup, output: &mut Output) -> R
         (Some(RepositoryWork::Prune(wanted)), ..) => prune(wanted, output),
         (None, Some(folder), _) => {
             let store = open(global, Access::Change, output)?;
-            let repository = Repository::open_or_create(folder)?;
+            let repository = Repository::open_or_create(folder)?.progress(output.bars().observer());
             let made = if backup.fork { repository.back_up_fork(&store) } else { repository.back_up(&store) };
             let made = made?;
             store.close()?;
@@ -61,7 +62,7 @@ fn prune(wanted: &Prune, output: &mut Output) -> Result<(), Failure> {
         .keep_daily(wanted.keep_daily)
         .keep_weekly(wanted.keep_weekly)
         .keep_monthly(wanted.keep_monthly);
-    let repository = Repository::open(&wanted.within.repository)?;
+    let repository = Repository::open(&wanted.within.repository)?.progress(output.bars().observer());
     let pruned = repository.prune(retention, wanted.database.as_deref(), wanted.dry_run)?;
     let done = if wanted.dry_run { "would remove" } else { "removed" };
     let text = format!("{done} {} backups, {} are kept", pruned.removed.len(), pruned.kept.len());
@@ -72,7 +73,7 @@ fn prune(wanted: &Prune, output: &mut Output) -> Result<(), Failure> {
 pub(super) fn restore(global: &Global, restore: &Restore, output: &mut Output) -> Result<(), Failure> {
     let secret = Secret::read(global)?;
     let encrypted = !matches!(secret, Secret::None);
-    let mut options = RestoreOptions::new().overwrite(restore.overwrite);
+    let mut options = RestoreOptions::new().overwrite(restore.overwrite).progress(output.bars().observer());
     if let Some(point) = &restore.at.at {
         options = options.at(point::parse(point)?);
     }

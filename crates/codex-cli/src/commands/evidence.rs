@@ -50,7 +50,7 @@ fn verify_without_key(
     expected: Option<LogHead>,
     output: &mut Output,
 ) -> Result<(), Failure> {
-    let log = target(global)?.open_unkeyed().map_err(|error| failed(error, false))?;
+    let log = target(global)?.open_unkeyed(output.bars()).map_err(|error| failed(error, false))?;
     let report = log.report();
     if report.torn_bytes > 0 {
         output.note(TORN);

@@ -23,6 +23,7 @@ use codex::{ErrorKind, KeySlot, Options, Store};
 use crate::args::{Command, Global, Mode};
 use crate::exit::{Failure, Outcome};
 use crate::output::Output;
+use crate::progress::Bars;
 use crate::secret::Secret;
 
 pub(crate) fn run(global: &Global, command: Command, output: &mut Output) -> Result<Outcome, Failure> {
@@ -105,10 +106,10 @@ impl Target {
         }
     }
 
-    fn open_unkeyed(&self) -> codex::Result<UnkeyedLog> {
+    fn open_unkeyed(&self, bars: &Bars) -> codex::Result<UnkeyedLog> {
         match self {
-            Self::File(path) => UnkeyedLog::open(path),
-            Self::Home(name) => UnkeyedLog::open_home(name),
+            Self::File(path) => UnkeyedLog::open_with_progress(path, bars.observer()),
+            Self::Home(name) => UnkeyedLog::open_home_with_progress(name, bars.observer()),
         }
     }
 }
@@ -134,6 +135,7 @@ fn open(global: &Global, access: Access, output: &mut Output) -> Result<Store, F
     let typed = if let Secret::Typed(typed) = &secret { Some(typed.clone()) } else { None };
 
     let mut options = Options::new().create(false).read_only(access == Access::Read);
+    options = options.progress(output.bars().observer());
     if let Some(mode) = global.mode {
         options = options.mode(mode_of(mode));
     }

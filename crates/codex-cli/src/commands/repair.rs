@@ -13,7 +13,7 @@ use crate::secret::Secret;
 pub(super) fn repair(global: &Global, repair: &Repair, output: &mut Output) -> Result<(), Failure> {
     let secret = Secret::read(global)?;
     let encrypted = !matches!(secret, Secret::None);
-    let mut options = RepairOptions::new().dry_run(repair.dry_run);
+    let mut options = RepairOptions::new().dry_run(repair.dry_run).progress(output.bars().observer());
     if let Some(unlock) = secret.unlock() {
         options = options.unlock(unlock);
     }
