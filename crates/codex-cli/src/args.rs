@@ -163,9 +163,9 @@ pub(crate) enum Command {
     Clear(Clear),
     /// Apply operations from JSON Lines, all in one commit
     Batch(Batch),
-    /// Store records from JSON Lines, or from a database of the original Go program
+    /// Store records from JSON Lines or CSV, or from a database of the original Go program
     Import(Import),
-    /// Write records as JSON Lines
+    /// Write records as JSON Lines or CSV
     Export(Export),
     /// Print the versions that a key has had, newest first (ledger)
     History(History),
@@ -329,9 +329,20 @@ pub(crate) struct Import {
     /// The file with the records; `-` is standard input
     #[arg(id = "stream", value_name = "FILE")]
     pub(crate) file: PathBuf,
-    /// What the file is (default: JSON Lines)
-    #[arg(long, value_enum, value_name = "FORM")]
+    /// How the records are written
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "jsonl")]
+    pub(crate) format: Form,
+    /// Take the records out of what another program keeps
+    #[arg(long, value_enum, value_name = "FORM", conflicts_with_all = ["format", "key_column", "infer"])]
     pub(crate) from: Option<Origin>,
+    /// Check the whole file and report what it holds; no database is opened
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) csv: Csv,
+    /// Take numbers, true, false and null as such where they are written as JSON has them, and leave out empty cells
+    #[arg(long, help_heading = "With --format csv")]
+    pub(crate) infer: bool,
     #[command(flatten)]
     pub(crate) go: ImportGo,
 }
@@ -356,9 +367,30 @@ pub(crate) struct ImportGo {
     /// Import what stands before the first damage, and say what is missing
     #[arg(long, requires = "from")]
     pub(crate) partial: bool,
-    /// Check the whole file and report what it holds; no database is opened
-    #[arg(long, requires = "from")]
-    pub(crate) dry_run: bool,
+}
+
+/// How records are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Form {
+    /// One JSON object a line
+    Jsonl,
+    /// Rows of cells; the first one names the columns
+    Csv,
+}
+
+/// How records are written as CSV.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "With --format csv")]
+pub(crate) struct Csv {
+    /// The column that holds the keys (default: key)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) key_column: Option<String>,
+}
+
+impl Csv {
+    pub(crate) fn key_column(&self) -> &str {
+        self.key_column.as_deref().unwrap_or("key")
+    }
 }
 
 #[derive(Debug, Args)]
@@ -369,6 +401,11 @@ pub(crate) struct Export {
     /// Replace an existing file
     #[arg(long)]
     pub(crate) overwrite: bool,
+    /// How the records are written
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "jsonl")]
+    pub(crate) format: Form,
+    #[command(flatten)]
+    pub(crate) csv: Csv,
     #[command(flatten)]
     pub(crate) at: At,
 }

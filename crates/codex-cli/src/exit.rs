@@ -45,6 +45,9 @@ pub(crate) struct Place {
     /// The line, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) line: Option<u64>,
+    /// The column, from 1, of a row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) column: Option<u64>,
     /// The byte, in a file that has no lines.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) offset: Option<u64>,
@@ -373,7 +376,7 @@ mod tests {
 
     #[test]
     fn json_gives_kind_message_and_place() {
-        let place = Place { line: Some(7), offset: None, committed: Some(6) };
+        let place = Place { line: Some(7), committed: Some(6), ..Place::default() };
         let failure = Failure::validation("line 7 is not JSON").at(place);
         assert_eq!(
             failure.json(),

@@ -1,14 +1,47 @@
-//! Input as a stream of lines, each bounded, one at a time in memory.
+//! Input as a stream, and as lines, each bounded, one at a time in memory.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use crate::exit::{Failure, Place};
 
+/// A file or standard input. Counts what is read.
+pub(crate) struct Input {
+    source: Box<dyn Read>,
+    /// Bytes that were read, and how many there are, if that is known.
+    pub(crate) read: u64,
+    pub(crate) len: Option<u64>,
+}
+
+impl Input {
+    /// Opens the file; `-` is standard input.
+    pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
+        if path == Path::new("-") {
+            return Ok(Self::of(io::stdin().lock()));
+        }
+        let file =
+            File::open(path).map_err(|error| Failure::io(format!("read {}", path.display()), error))?;
+        let len = file.metadata().ok().filter(fs::Metadata::is_file).map(|file| file.len());
+        Ok(Self { len, ..Self::of(file) })
+    }
+
+    pub(crate) fn of(source: impl Read + 'static) -> Self {
+        Self { source: Box::new(source), read: 0, len: None }
+    }
+}
+
+impl Read for Input {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.source.read(buffer)?;
+        self.read += read as u64;
+        Ok(read)
+    }
+}
+
 /// The lines of a file or of standard input, with their numbers.
 pub(crate) struct Lines {
-    source: Box<dyn BufRead>,
+    source: BufReader<Input>,
     /// Number of the last line that was read, from 1.
     number: u64,
     line: Vec<u8>,
@@ -18,21 +51,28 @@ pub(crate) struct Lines {
 impl Lines {
     /// Opens the file; `-` is standard input.
     pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
-        if path == Path::new("-") {
-            return Ok(Self::new(Box::new(io::stdin().lock()), LINE_LEN_MAX));
-        }
-        let context = || format!("read {}", path.display());
-        let file = File::open(path).map_err(|error| Failure::io(context(), error))?;
-        Ok(Self::new(Box::new(BufReader::with_capacity(64 * 1024, file)), LINE_LEN_MAX))
+        Input::open(path).map(Self::new)
     }
 
     /// The lines of what is in memory.
-    pub(crate) fn of(text: impl BufRead + 'static) -> Self {
-        Self::new(Box::new(text), LINE_LEN_MAX)
+    pub(crate) fn of(text: impl Read + 'static) -> Self {
+        Self::new(Input::of(text))
     }
 
-    fn new(source: Box<dyn BufRead>, len_max: u64) -> Self {
+    /// The lines of an input.
+    pub(crate) fn new(input: Input) -> Self {
+        Self::bounded(input, LINE_LEN_MAX)
+    }
+
+    fn bounded(input: Input, len_max: u64) -> Self {
+        let source = BufReader::with_capacity(64 * 1024, input);
         Self { source, number: 0, line: Vec::new(), len_max }
+    }
+
+    /// How many bytes were read, and how many there are, if that is known.
+    pub(crate) fn progress(&self) -> (u64, Option<u64>) {
+        let input = self.source.get_ref();
+        (input.read, input.len)
     }
 
     /// The next line that is not blank, with its number; none at the end.
@@ -42,7 +82,7 @@ impl Lines {
             // A line that was long does not hold its memory for the rest of the input.
             self.line.shrink_to(KEPT_LEN_MAX);
             self.number += 1;
-            let mut bounded = self.source.as_mut().take(self.len_max + 1);
+            let mut bounded = self.source.by_ref().take(self.len_max + 1);
             let read = bounded
                 .read_until(b'\n', &mut self.line)
                 .map_err(|error| Failure::io(format!("read line {}", self.number), error))?;
@@ -83,7 +123,7 @@ pub(crate) fn fault(number: u64, what: &str) -> Failure {
 }
 
 /// The longest line: a value of 1 GiB as base64, a key of 65,535 bytes as escapes, and their names.
-const LINE_LEN_MAX: u64 = 1_500_000_000;
+pub(crate) const LINE_LEN_MAX: u64 = 1_500_000_000;
 const _: () = assert!(LINE_LEN_MAX > (1 << 30) / 3 * 4 + 65_535 * 6 + 1024);
 
 const KEPT_LEN_MAX: usize = 1024 * 1024;
@@ -94,7 +134,7 @@ mod tests {
     use std::io::Cursor;
 
     fn lines(text: &'static [u8], len_max: u64) -> Lines {
-        Lines::new(Box::new(Cursor::new(text)), len_max)
+        Lines::bounded(Input::of(Cursor::new(text)), len_max)
     }
 
     fn next(lines: &mut Lines) -> Option<(u64, String)> {

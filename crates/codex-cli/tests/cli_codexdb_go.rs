@@ -295,7 +295,6 @@ fn what_is_no_file_and_what_says_nothing_is_refused() {
         ("import --from codexdb-go lines", 6),
         ("import --from other lines", 2),
         ("import lines --partial", 2),
-        ("import lines --dry-run", 2),
         ("import lines --from-key-file k", 2),
         ("import lines --from-mode ledger", 2),
     ] {

@@ -91,3 +91,40 @@ fn a_passphrase_is_typed_unseen_and_twice_for_a_new_database() {
     assert_eq!(output.status.code(), Some(5), "{} {}", stdout(&output), stderr(&output));
     assert!(scratch.read("a.db") == before);
 }
+
+#[test]
+fn work_of_more_than_a_second_has_a_bar_on_a_terminal_that_is_gone_behind_it() {
+    let scratch = Scratch::new();
+    if !scratch.sh("command -v script").status.success() {
+        skipped("no bar was looked for, since there is no `script` to play a terminal");
+        return;
+    }
+    let batch = (0..1000).map(|number| format!("{{\"key\":\"{number}\",\"value\":1}}\n"));
+    scratch.write("batch", batch.collect::<Vec<_>>().concat());
+    // Three imports begin, and go on until the one has shown its bar: by then the others would have shown theirs.
+    let output = scratch.sh(
+        "export TERM=xterm
+         mkfifo bar quiet json
+         start() { script -qefc \"\\\"\\$CODEX\\\" --file $1.db $2 import $1\" /dev/null >seen.$1 </dev/null & }
+         start quiet --quiet; start json --json; start bar
+         exec 3>quiet 4>json 5>bar
+         tries=0
+         until grep -q importing seen.bar; do
+             cat batch >&3; cat batch >&4; cat batch >&5
+             tries=$((tries + 1)); [ $tries -lt 3000 ] || exit 1
+             sleep 0.01
+         done
+         exec 3>&- 4>&- 5>&-
+         wait",
+    );
+    assert!(output.status.success(), "no bar was shown: {}", stderr(&output));
+    let seen = |name: &str| String::from_utf8_lossy(&scratch.read(&format!("seen.{name}"))).into_owned();
+    let bar = seen("bar");
+    assert!(bar.contains("importing") && bar.contains("iB/s"), "{bar}");
+    let behind = bar.rsplit("\x1b[2K").next().expect("it was cleared");
+    assert!(behind.contains("records imported") && !behind.contains("importing"), "{bar}");
+    for name in ["quiet", "json"] {
+        assert!(!seen(name).contains("importing"), "{name}: {}", seen(name));
+        assert!(seen(name).contains("imported"), "{name}: {}", seen(name));
+    }
+}

@@ -50,7 +50,7 @@ pub(super) fn import(global: &Global, args: &Import, output: &mut Output) -> Res
     if let Some(fault) = &survey.fault {
         output.note(&format!("{} is damaged: {fault}", path.display()));
     }
-    if go.dry_run {
+    if args.dry_run {
         return report(&file, &survey, None, output);
     }
     let store = open(global, Access::Create, output)?;

@@ -9,11 +9,13 @@ use tempfile::NamedTempFile;
 
 use super::past::view;
 use super::{Access, import_go, open};
-use crate::args::{Batch as BatchArgs, Export, Global, Import, Origin};
+use crate::args::{Batch as BatchArgs, Csv, Export, Form, Global, Import, Origin};
+use crate::csv_records::{self, Cells, Rows, Written};
 use crate::exit::{Failure, Place};
-use crate::lines::{self, Lines};
+use crate::lines::{self, Input, Lines};
 use crate::output::Output;
-use crate::record::{self, Operation};
+use crate::progress::Bars;
+use crate::record::{self, Operation, Record};
 use crate::system;
 
 /// One commit of everything, or nothing: every line is read before the database is opened.
@@ -38,22 +40,83 @@ pub(super) fn import(global: &Global, args: &Import, output: &mut Output) -> Res
     if let Some(Origin::CodexdbGo) = args.from {
         return import_go::import(global, args, output);
     }
-    let input = Lines::open(&args.file)?;
+    check_csv(args.format, &args.csv, args.infer)?;
+    let input = Input::open(&args.file)?;
+    let mut input = match args.format {
+        Form::Jsonl => Records::Lines(Lines::new(input)),
+        Form::Csv => {
+            let cells = if args.infer { Cells::Inferred } else { Cells::Texts };
+            Records::Rows(Rows::open(input, args.csv.key_column(), cells)?)
+        }
+    };
+    if args.dry_run {
+        let mut count: u64 = 0;
+        while let Some((_, record)) = input.next()? {
+            // What is added to a batch is checked.
+            record.set_in(&mut Batch::new())?;
+            count += 1;
+            if count.is_multiple_of(BATCH_RECORDS as u64) {
+                input.show("reading", output.bars());
+            }
+        }
+        let text = format!("{count} records would be imported");
+        return output.result(&text, &json!({"imported": null, "records": count}));
+    }
     let store = open(global, Access::Create, output)?;
-    let count = import_into(&store, input)?;
+    let count = import_into(&store, &mut input, output.bars())?;
     let sequence = store.view().sequence();
     store.close()?;
     output.result(&format!("{count} records imported"), &json!({"imported": count, "sequence": sequence}))
 }
 
-/// Imports a stream in batches, each of them whole or not at all; how many records that were.
-pub(super) fn import_into(store: &Store, mut input: Lines) -> Result<u64, Failure> {
+/// What goes with CSV goes with nothing else.
+fn check_csv(format: Form, csv: &Csv, infer: bool) -> Result<(), Failure> {
+    let given = [(csv.key_column.is_some(), "--key-column"), (infer, "--infer")];
+    match given.iter().find(|(given, _)| *given && format != Form::Csv) {
+        Some((_, option)) => Err(Failure::validation(format!("{option} goes with --format csv"))),
+        None => Ok(()),
+    }
+}
+
+/// Where an import takes its records from.
+pub(super) enum Records {
+    Lines(Lines),
+    Rows(Rows),
+}
+
+impl Records {
+    /// The next record, with the number of the line in which it begins; none at the end.
+    fn next(&mut self) -> Result<Option<(u64, Record)>, Failure> {
+        match self {
+            Self::Rows(rows) => rows.next(),
+            Self::Lines(lines) => {
+                let Some((number, line)) = lines.next()? else { return Ok(None) };
+                let record = record::read(line).map_err(|fault| lines::fault(number, &fault))?;
+                Ok(Some((number, record)))
+            }
+        }
+    }
+
+    /// Shows how much of the input was read.
+    fn show(&self, what: &'static str, bars: &Bars) {
+        let (read, len) = match self {
+            Self::Rows(rows) => rows.progress(),
+            Self::Lines(lines) => lines.progress(),
+        };
+        bars.show(what, read, len);
+    }
+}
+
+/// Imports records in batches, each of them whole or not at all; how many records that were.
+pub(super) fn import_into(store: &Store, input: &mut Records, bars: &Bars) -> Result<u64, Failure> {
     let mut committed = 0;
     loop {
-        let (batch, last) = next_batch(&mut input).map_err(|failure| after(committed, failure))?;
+        let (batch, last) = next_batch(input).map_err(|failure| after(committed, failure))?;
         if batch.is_empty() {
+            bars.clear();
             return Ok(committed);
         }
+        input.show("importing", bars);
         let records = batch.len() as u64;
         store.commit(batch).map_err(|error| {
             let place = Place { line: Some(last), ..Place::default() };
@@ -67,12 +130,11 @@ pub(super) fn import_into(store: &Store, mut input: Lines) -> Result<u64, Failur
 }
 
 /// The next records, at most [`BATCH_RECORDS`] and about [`BATCH_LEN`] bytes, and the number of their last line.
-fn next_batch(input: &mut Lines) -> Result<(Batch, u64), Failure> {
+fn next_batch(input: &mut Records) -> Result<(Batch, u64), Failure> {
     let mut batch = Batch::new();
     let (mut len, mut last) = (0, 0);
     while batch.len() < BATCH_RECORDS && len < BATCH_LEN {
-        let Some((number, line)) = input.next()? else { break };
-        let record = record::read(line).map_err(|fault| lines::fault(number, &fault))?;
+        let Some((number, record)) = input.next()? else { break };
         len += record.len();
         record.set_in(&mut batch)?;
         last = number;
@@ -100,10 +162,13 @@ fn perhaps_after(committed: u64, last: u64, failure: Failure) -> Failure {
 }
 
 pub(super) fn export(global: &Global, args: &Export, output: &mut Output) -> Result<(), Failure> {
+    check_csv(args.format, &args.csv, false)?;
     let view = view(global, &args.at, output)?;
     let path = &args.file;
     if path == Path::new("-") {
-        return write_records(&view, output.stream(), Failure::output).map(|_| ());
+        let written = write_as(args, &view, output.stream(), Failure::output)?;
+        note_expiring(written, output);
+        return Ok(());
     }
     let failed = |error| Failure::io(format!("write {}", path.display()), error);
     let exists =
@@ -121,7 +186,7 @@ pub(super) fn export(global: &Global, args: &Export, output: &mut Output) -> Res
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // A temporary file is 0600 whatever the umask; it gets its name when it is whole and durable.
     let mut file = NamedTempFile::new_in(folder).map_err(failed)?;
-    let count = write_records(&view, &mut BufWriter::new(file.as_file_mut()), failed)?;
+    let written = write_as(args, &view, &mut BufWriter::new(file.as_file_mut()), failed)?;
     file.as_file().sync_all().map_err(failed)?;
     if args.overwrite {
         file.persist(path).map_err(|error| failed(error.error))?;
@@ -133,7 +198,31 @@ pub(super) fn export(global: &Global, args: &Export, output: &mut Output) -> Res
     }
     // Without this a power loss may take the new name back.
     system::sync_folder_of(path).map_err(failed)?;
+    note_expiring(written, output);
+    let count = written.records;
     output.result(&format!("{count} records exported"), &json!({"exported": count}))
+}
+
+fn write_as(
+    args: &Export,
+    view: &View,
+    target: &mut impl Write,
+    failed: impl Fn(io::Error) -> Failure,
+) -> Result<Written, Failure> {
+    match args.format {
+        Form::Jsonl => {
+            let records = write_records(view, target, failed)?;
+            Ok(Written { records, expiring: 0 })
+        }
+        Form::Csv => csv_records::write(view, args.csv.key_column(), target, failed),
+    }
+}
+
+/// Says what CSV does not hold.
+fn note_expiring(written: Written, output: &mut Output) {
+    if written.expiring > 0 {
+        output.note(&format!("{} records expire, which CSV does not say", written.expiring));
+    }
 }
 
 /// Whether a database is at this path, whatever its key and its state: `export app.db --overwrite` is a slip that

@@ -8,12 +8,13 @@ use std::process::{Command, Stdio};
 use codex::{EncryptionKey, ErrorKind, Mode, Options, RestoreOptions, Store};
 use serde_json::{Value, json};
 
-use super::streams::{import_into, write_records};
+use super::streams::{Records, import_into, write_records};
 use super::{Access, open, private_folder};
 use crate::args::{Global, Tour};
 use crate::exit::Failure;
 use crate::lines::Lines;
 use crate::output::Output;
+use crate::progress::Bars;
 use crate::secret;
 
 pub(super) fn run(tour: &Tour, output: &mut Output) -> Result<(), Failure> {
@@ -55,7 +56,7 @@ impl Stop<'_> {
 
     fn fill(&self, output: &mut Output) -> Result<(), Failure> {
         let store = self.open(&self.path)?;
-        let records = import_into(&store, Lines::of(DATA))?;
+        let records = import_into(&store, &mut Records::Lines(Lines::of(DATA)), &Bars::off())?;
         let bytes = store.stats().file_bytes;
         say(
             output,
