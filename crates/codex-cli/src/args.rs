@@ -246,8 +246,16 @@ pub(crate) struct Get {
 #[derive(Debug, Args)]
 pub(crate) struct Delete {
     /// The records' keys
-    #[arg(required = true, value_name = "KEY")]
+    #[arg(value_name = "KEY", required_unless_present = "range", conflicts_with = "range")]
     pub(crate) keys: Vec<OsString>,
+    #[command(flatten)]
+    pub(crate) range: Range,
+    /// Delete what --prefix, --glob, --from or --to choose without asking
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Only say how many would be deleted
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]
@@ -279,6 +287,22 @@ pub(crate) struct Scan {
 /// Which records, and in which order.
 #[derive(Debug, Args)]
 pub(crate) struct Selection {
+    #[command(flatten)]
+    pub(crate) range: Range,
+    /// From the last to the first
+    #[arg(long)]
+    pub(crate) reverse: bool,
+    /// At most this many
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) limit: Option<usize>,
+    #[command(flatten)]
+    pub(crate) at: At,
+}
+
+/// Which records.
+#[derive(Debug, Args)]
+#[group(id = "range", multiple = true)]
+pub(crate) struct Range {
     /// Only keys that begin with this
     #[arg(long)]
     pub(crate) prefix: Option<OsString>,
@@ -291,14 +315,6 @@ pub(crate) struct Selection {
     /// Only keys before this one
     #[arg(long, value_name = "KEY")]
     pub(crate) to: Option<OsString>,
-    /// From the last to the first
-    #[arg(long)]
-    pub(crate) reverse: bool,
-    /// At most this many
-    #[arg(long, value_name = "COUNT")]
-    pub(crate) limit: Option<usize>,
-    #[command(flatten)]
-    pub(crate) at: At,
 }
 
 #[derive(Debug, Args)]
@@ -315,6 +331,9 @@ pub(crate) struct Clear {
     /// Say that every record shall go
     #[arg(long)]
     pub(crate) yes: bool,
+    /// Only say how many would be deleted
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]

@@ -9,6 +9,7 @@ mod args;
 mod codexdb_go;
 mod color;
 mod commands;
+mod confirm;
 mod csv_records;
 mod exit;
 mod key;

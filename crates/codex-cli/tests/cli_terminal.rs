@@ -128,3 +128,44 @@ fn work_of_more_than_a_second_has_a_bar_on_a_terminal_that_is_gone_behind_it() {
         assert!(seen(name).contains("imported"), "{name}: {}", seen(name));
     }
 }
+
+#[test]
+fn what_nothing_brings_back_is_asked_for_on_a_terminal() {
+    let scratch = Scratch::new();
+    if !scratch.sh("command -v script").status.success() {
+        skipped("nothing was answered, since there is no `script` to play a terminal");
+        return;
+    }
+    scratch.ok("--file a.db -q set user:1 1");
+    scratch.ok("--file a.db -q set user:2 2");
+    scratch.ok("--file a.db backup copy.db");
+    let answer = |answer: &str, verb: &str| {
+        // The terminal is held open until the command has ended.
+        let wait = "tries=0; until [ -e ended ]; do tries=$((tries + 1)); [ $tries -lt 3000 ] || exit 1; sleep 0.01; done";
+        let command = format!("\"$CODEX\" --file a.db {verb}; code=$?; touch ended; exit $code");
+        scratch
+            .sh(&format!("rm -f ended; {{ echo '{answer}'; {wait}; }} | script -qefc '{command}' /dev/null"))
+    };
+    for (verb, question) in [
+        ("clear", "delete every record? [y/N]"),
+        ("delete --prefix user:", "delete 2 records? [y/N]"),
+        ("restore copy.db a.db --overwrite", "replace a.db? [y/N]"),
+    ] {
+        let before = scratch.read("a.db");
+        for no in ["n", "", "yesterday"] {
+            let output = answer(no, verb);
+            assert_eq!(output.status.code(), Some(2), "{verb}: {}", stdout(&output));
+            assert!(stdout(&output).contains(question), "{verb}: {}", stdout(&output));
+            assert!(stdout(&output).contains("nothing was changed"), "{verb}: {}", stdout(&output));
+            assert!(scratch.read("a.db") == before, "{verb}");
+        }
+    }
+    let output = answer("y", "delete --prefix user:");
+    assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+    assert_eq!(scratch.ok("--file a.db count"), "0\n");
+    let output = answer("yes", "restore copy.db a.db --overwrite");
+    assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+    assert_eq!(scratch.ok("--file a.db count"), "2\n");
+    let output = answer("n", "clear --yes");
+    assert_eq!(output.status.code(), Some(0), "it asks although it was told: {}", stdout(&output));
+}

@@ -74,6 +74,9 @@ pub(crate) struct Prune {
     /// Only say what would be removed
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Remove without asking
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 #[derive(Debug, Args)]
@@ -88,6 +91,9 @@ pub(crate) struct Restore {
     /// Replace an existing database
     #[arg(long)]
     pub(crate) overwrite: bool,
+    /// With --overwrite: replace without asking
+    #[arg(long, requires = "overwrite")]
+    pub(crate) yes: bool,
     #[command(flatten)]
     pub(crate) at: At,
 }

@@ -37,6 +37,9 @@ pub(crate) struct Remove {
     /// Say that what opens this slot shall open the database no more
     #[arg(long)]
     pub(crate) yes: bool,
+    /// Only say which slot would be removed
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]

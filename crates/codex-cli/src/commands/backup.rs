@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::files::hex;
 use super::{Access, failed, open};
 use crate::args::{Backup, Global, Prune, RepositoryWork, Restore};
+use crate::confirm::{self, Consent, Unanswered};
 use crate::exit::Failure;
 use crate::output::Output;
 use crate::point;
@@ -63,7 +64,16 @@ fn prune(wanted: &Prune, output: &mut Output) -> Result<(), Failure> {
         .keep_weekly(wanted.keep_weekly)
         .keep_monthly(wanted.keep_monthly);
     let repository = Repository::open(&wanted.within.repository)?.progress(output.bars().observer());
-    let pruned = repository.prune(retention, wanted.database.as_deref(), wanted.dry_run)?;
+    let database = wanted.database.as_deref();
+    if !wanted.dry_run {
+        let planned = repository.prune(retention, database, true)?;
+        let (removed, all) = (planned.removed.len(), planned.removed.len() + planned.kept.len());
+        if removed > 0 {
+            let question = format!("remove {removed} of {all} backups");
+            confirm::ask(Consent::of(wanted.yes), &question, Unanswered::GoOn, output)?;
+        }
+    }
+    let pruned = repository.prune(retention, database, wanted.dry_run)?;
     let done = if wanted.dry_run { "would remove" } else { "removed" };
     let text = format!("{done} {} backups, {} are kept", pruned.removed.len(), pruned.kept.len());
     let all = |backups: &[RepositoryBackup]| backups.iter().map(object).collect::<Vec<_>>();
@@ -79,6 +89,10 @@ pub(super) fn restore(global: &Global, restore: &Restore, output: &mut Output) -
     }
     if let Some(unlock) = secret.unlock() {
         options = options.unlock(unlock);
+    }
+    if restore.overwrite && restore.target.exists() {
+        let question = format!("replace {}", restore.target.display());
+        confirm::ask(Consent::of(restore.yes), &question, Unanswered::GoOn, output)?;
     }
     let restored = if restore.source.is_dir() {
         Repository::open(&restore.source)

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{Access, open, target};
 use crate::args::Global;
 use crate::args::key::{self, Key, KeyAction};
+use crate::confirm::{self, Consent, Unanswered};
 use crate::exit::Failure;
 use crate::output::Output;
 use crate::secret::{Secret, Sources, is_given};
@@ -44,10 +45,17 @@ fn add(global: &Global, add: &key::Add, output: &mut Output) -> Result<(), Failu
 
 fn remove(global: &Global, remove: &key::Remove, output: &mut Output) -> Result<(), Failure> {
     let number = remove.slot;
-    if !remove.yes {
-        return Err(Failure::validation("what opens this slot would open the database no more")
-            .hint(format!("codex key remove {number} --yes")));
+    if remove.dry_run {
+        let slots = open(global, Access::Read, output)?.key_slots()?;
+        let slot = slots.iter().find(|slot| slot.number == number).ok_or_else(|| {
+            Failure::validation(format!("there is no key slot {number}"))
+                .hint("`codex key list` shows the slots")
+        })?;
+        return output.result(&format!("would remove slot {}", text(slot)), &object(slot));
     }
+    let message = "what opens this slot would open the database no more".to_owned();
+    let unanswered = Unanswered::Refuse(message, format!("codex key remove {number} --yes"));
+    confirm::ask(Consent::of(remove.yes), &format!("remove key slot {number}"), unanswered, output)?;
     let store = open(global, Access::Change, output)?;
     store
         .remove_key(number)
@@ -61,11 +69,12 @@ fn change(global: &Global, change: &key::Change, output: &mut Output) -> Result<
     let (key, store) = new_key(global, &change.new, output)?;
     if change.deep {
         let others = store.key_slots()?.iter().filter(|slot| !slot.opened).count();
-        if others > 0 && !change.yes {
-            return Err(Failure::validation(format!(
-                "a deep change removes every other slot, and there are {others}"
-            ))
-            .hint("codex key change --deep --yes …, and then codex key add for each"));
+        if others > 0 {
+            let message = format!("a deep change removes every other slot, and there are {others}");
+            let hint = "codex key change --deep --yes …, and then codex key add for each".to_owned();
+            let question = format!("remove the {others} other key slots");
+            let unanswered = Unanswered::Refuse(message, hint);
+            confirm::ask(Consent::of(change.yes), &question, unanswered, output)?;
         }
         store.change_key_deep(key)?;
     } else {

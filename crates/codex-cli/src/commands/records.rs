@@ -1,15 +1,17 @@
 //! Verbs on records: set, get, delete, has, keys, scan, count, clear.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::ops::Bound;
 use std::time::SystemTime;
 
-use codex::{Batch, Codec, Entry, ErrorKind, Expiry};
+use codex::{Batch, Codec, Entry, ErrorKind, Expiry, Glob, View};
 use serde_json::json;
 
 use super::past::{pattern, view};
 use super::{Access, open};
-use crate::args::{Clear, Count, Delete, Get, Global, Has, Keys, Scan, Selection, Set, Ttl};
+use crate::args::{Clear, Count, Delete, Get, Global, Has, Keys, Range, Scan, Selection, Set, Ttl};
+use crate::confirm::{self, Consent, Unanswered};
 use crate::exit::{Failure, Outcome};
 use crate::output::Output;
 use crate::record::{self, Name};
@@ -67,8 +69,33 @@ pub(super) fn ttl(global: &Global, ttl: &Ttl, output: &mut Output) -> Result<(),
 }
 
 pub(super) fn delete(global: &Global, delete: &Delete, output: &mut Output) -> Result<Outcome, Failure> {
-    let keys: Vec<_> = delete.keys.iter().map(|key| key::from_argument(key)).collect::<Result<_, _>>()?;
-    let store = open(global, Access::Change, output)?;
+    let named: Vec<_> = delete.keys.iter().map(|key| key::from_argument(key)).collect::<Result<_, _>>()?;
+    let matching = Matching::of(&delete.range)?;
+    let access = if delete.dry_run { Access::Read } else { Access::Change };
+    let store = open(global, access, output)?;
+    let view = store.view();
+    let chosen = match matching.filter(|_| named.is_empty()) {
+        None => Vec::new(),
+        Some(matching) => {
+            matching.entries(&view).map(|entry| Ok(entry?.key)).collect::<codex::Result<_>>()?
+        }
+    };
+    if delete.dry_run {
+        let mut there = chosen.len();
+        for key in named.into_iter().collect::<BTreeSet<_>>() {
+            there += usize::from(view.has(key)?);
+        }
+        output.result(&format!("{there} would be deleted"), &json!({"deleted": null, "records": there}))?;
+        return Ok(if there == 0 { Outcome::Absent } else { Outcome::Done });
+    }
+    if !chosen.is_empty() {
+        let message = format!("that deletes {} records", chosen.len());
+        let question = format!("delete {} records", chosen.len());
+        let unanswered =
+            Unanswered::Refuse(message, "--yes deletes them, --dry-run only counts them".to_owned());
+        confirm::ask(Consent::of(delete.yes), &question, unanswered, output)?;
+    }
+    let keys = named.into_iter().chain(chosen.iter().map(|key| &**key));
     let count = store.delete_many(keys)?;
     let sequence = store.view().sequence();
     store.close()?;
@@ -139,9 +166,14 @@ pub(super) fn count(global: &Global, count: &Count, output: &mut Output) -> Resu
 }
 
 pub(super) fn clear(global: &Global, clear: &Clear, output: &mut Output) -> Result<(), Failure> {
-    if !clear.yes {
-        return Err(Failure::validation("clear deletes every record").hint("codex clear --yes"));
+    if clear.dry_run {
+        let count = open(global, Access::Read, output)?.len();
+        return output
+            .result(&format!("{count} would be deleted"), &json!({"deleted": null, "records": count}));
     }
+    let unanswered =
+        Unanswered::Refuse("clear deletes every record".to_owned(), "codex clear --yes".to_owned());
+    confirm::ask(Consent::of(clear.yes), "delete every record", unanswered, output)?;
     let store = open(global, Access::Change, output)?;
     let count = store.len();
     let mut batch = Batch::new();
@@ -157,33 +189,52 @@ fn select(
     output: &mut Output,
     mut print: impl FnMut(&Entry, &mut Output) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let glob = selection.glob.as_deref().map(pattern).transpose()?;
+    let matching = Matching::of(&selection.range)?;
     let view = view(global, &selection.at, output)?;
-    let bytes = |argument: &Option<OsString>| argument.clone().map(OsString::into_encoded_bytes);
-    let mut from = bytes(&selection.from).unwrap_or_default();
-    let mut to = bytes(&selection.to);
-    let prefixes = [bytes(&selection.prefix), glob.as_ref().map(|glob| glob.prefix().to_vec())];
-    for prefix in prefixes.into_iter().flatten() {
-        to = match (to, behind(&prefix)) {
-            (Some(to), Some(behind)) => Some(to.min(behind)),
-            (to, behind) => to.or(behind),
-        };
-        from = from.max(prefix);
-    }
-    if to.as_ref().is_some_and(|to| *to <= from) {
-        return Ok(());
-    }
-    let mut entries = view.entries((Bound::Included(from), to.map_or(Bound::Unbounded, Bound::Excluded)));
-    let wanted = |entry: &codex::Result<Entry>| match (entry, &glob) {
-        (Ok(entry), Some(glob)) => glob.matches(&entry.key),
-        _ => true,
-    };
+    let Some(matching) = matching else { return Ok(()) };
+    let mut entries = matching.entries(&view);
     for _ in 0..selection.limit.unwrap_or(usize::MAX) {
-        let entry = if selection.reverse { entries.rfind(wanted) } else { entries.find(wanted) };
+        let entry = if selection.reverse { entries.next_back() } else { entries.next() };
         let Some(entry) = entry else { break };
         print(&entry?, output)?;
     }
     Ok(())
+}
+
+/// The records that the options choose.
+struct Matching {
+    from: Vec<u8>,
+    to: Option<Vec<u8>>,
+    glob: Option<Glob>,
+}
+
+impl Matching {
+    /// `None` if there can be none.
+    fn of(range: &Range) -> Result<Option<Self>, Failure> {
+        let glob = range.glob.as_deref().map(pattern).transpose()?;
+        let bytes = |argument: &Option<OsString>| argument.clone().map(OsString::into_encoded_bytes);
+        let mut from = bytes(&range.from).unwrap_or_default();
+        let mut to = bytes(&range.to);
+        let prefixes = [bytes(&range.prefix), glob.as_ref().map(|glob| glob.prefix().to_vec())];
+        for prefix in prefixes.into_iter().flatten() {
+            to = match (to, behind(&prefix)) {
+                (Some(to), Some(behind)) => Some(to.min(behind)),
+                (to, behind) => to.or(behind),
+            };
+            from = from.max(prefix);
+        }
+        let possible = to.as_ref().is_none_or(|to| *to > from);
+        Ok(possible.then_some(Self { from, to, glob }))
+    }
+
+    fn entries<'a>(&'a self, view: &View) -> impl DoubleEndedIterator<Item = codex::Result<Entry>> + 'a {
+        let to = self.to.clone().map_or(Bound::Unbounded, Bound::Excluded);
+        let entries = view.entries((Bound::Included(self.from.clone()), to));
+        entries.filter(|entry| match (entry, &self.glob) {
+            (Ok(entry), Some(glob)) => glob.matches(&entry.key),
+            _ => true,
+        })
+    }
 }
 
 /// The first key behind all that begin with `prefix`; none if no key is.
