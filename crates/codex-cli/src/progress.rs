@@ -80,7 +80,7 @@ fn end(shown: Option<Shown>) {
 fn new_bar(what: &'static str, total: Option<u64>) -> ProgressBar {
     let template = match total {
         Some(_) => {
-            "{msg} [{bar:30}] {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left"
+            "{msg} [{wide_bar}] {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left"
         }
         None => "{msg} {binary_bytes}, {binary_bytes_per_sec}",
     };
