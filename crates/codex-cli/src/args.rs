@@ -8,6 +8,7 @@ mod examples;
 mod past;
 
 pub(crate) mod key;
+pub(crate) mod line;
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use clap::error::{ContextKind, ContextValue, ErrorKind as ClapKind};
 use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use codex::Store;
 
 pub(crate) use self::backup::{Backup, Prune, RepositoryWork, Restore};
 pub(crate) use self::past::{At, Diff, History, Log};
@@ -33,7 +35,7 @@ pub(crate) struct Cli {
 }
 
 /// What goes with every command, before or behind its name.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Database")]
 pub(crate) struct Global {
     #[arg(
@@ -105,6 +107,10 @@ pub(crate) struct Global {
     /// How much is logged (default: info)
     #[arg(long, global = true, value_enum, value_name = "LEVEL", help_heading = "Output")]
     pub(crate) log_level: Option<LogLevel>,
+
+    /// The database that the shell has open, which its commands work on.
+    #[arg(skip)]
+    pub(crate) open: Option<Store>,
 }
 
 /// How a log looks.
@@ -203,6 +209,10 @@ pub(crate) enum Command {
     Completions(Completions),
     /// Print the manual page, or write one for each command to a folder
     Man(Man),
+    /// Reclaim the space of what was replaced and deleted (snapshot)
+    Compact,
+    /// Work on one database, which stays open, command by command
+    Interactive(Interactive),
     /// See it all at work on real data, in a folder of its own
     Tour(Tour),
     /// Write until killed, and print the number of each acknowledged commit
@@ -544,6 +554,16 @@ pub(crate) struct Man {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Interactive {
+    /// Change nothing, and let others read at the same time
+    #[arg(long)]
+    pub(crate) read_only: bool,
+    /// In a script on standard input: go on behind a command that fails
+    #[arg(long)]
+    pub(crate) keep_going: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Tour {
     /// Keep the folder with all files of the tour
     #[arg(long)]
@@ -569,9 +589,26 @@ pub(crate) fn parse(words: Vec<OsString>) -> Result<Result<Cli, clap::Error>, Fa
             Ok(Ok(cli))
         }
         Err(error) if !error.use_stderr() => Ok(Err(error)),
-        Err(error) => Err(usage(&error)),
+        Err(error) => Err(usage(&error, &LISTS)),
     }
 }
+
+/// Who lists what can be given, as a usage error says it.
+struct Lists {
+    /// Of all commands.
+    commands: &'static str,
+    /// What to do where there is no such command.
+    unknown: &'static str,
+    /// How one is used.
+    usage: &'static str,
+}
+
+const LISTS: Lists = Lists {
+    commands: "`codex --help` lists all commands and options",
+    unknown: "`codex --help` lists all commands; a database in the home folder is named --home=NAME",
+    usage: "`codex --help` lists all commands, `codex COMMAND --help` shows how one is used; \
+            a key or value that begins with `-` goes behind `--`",
+};
 
 /// `--home NAME` before the command becomes `--home=NAME`. A command's name or an option behind `--home`
 /// is no NAME; a database that is named like a command is written `--home=NAME`.
@@ -631,13 +668,18 @@ fn check(cli: &Cli) -> Result<(), Failure> {
         )
         .hint("give the one that unlocks this database"));
     }
-    let bytes_as_they_are = match &cli.command {
+    check_output(&cli.command, global.json)
+}
+
+/// JSON, and bytes as they are, exclude each other.
+fn check_output(command: &Command, json: bool) -> Result<(), Failure> {
+    let bytes_as_they_are = match command {
         Command::Get(get) => get.raw,
         Command::Keys(keys) => keys.null,
         Command::Scan(scan) => scan.null,
         _ => false,
     };
-    if bytes_as_they_are && global.json {
+    if bytes_as_they_are && json {
         return Err(Failure::validation("--json cannot be used where bytes are written as they are")
             .hint("leave out --json, or --raw and -0"));
     }
@@ -656,7 +698,7 @@ fn refuse_option(value: &OsStr) -> Result<(), Failure> {
 }
 
 /// A usage error in the command's own words: clap's would quote the argument.
-fn usage(error: &clap::Error) -> Failure {
+fn usage(error: &clap::Error, lists: &Lists) -> Failure {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.clone()),
         Some(ContextValue::Strings(texts)) => Some(texts.join(", ")),
@@ -697,14 +739,10 @@ fn usage(error: &clap::Error) -> Failure {
     };
     let hint = match (text(ContextKind::SuggestedSubcommand), text(ContextKind::SuggestedArg)) {
         (Some(suggested), _) | (None, Some(suggested)) => {
-            format!("perhaps {suggested} is meant; `codex --help` lists all commands and options")
+            format!("perhaps {suggested} is meant; {}", lists.commands)
         }
-        _ if error.kind() == ClapKind::InvalidSubcommand => {
-            "`codex --help` lists all commands; a database in the home folder is named --home=NAME".to_owned()
-        }
-        _ => "`codex --help` lists all commands, `codex COMMAND --help` shows how one is used; \
-              a key or value that begins with `-` goes behind `--`"
-            .to_owned(),
+        _ if error.kind() == ClapKind::InvalidSubcommand => lists.unknown.to_owned(),
+        _ => lists.usage.to_owned(),
     };
     Failure::validation(message).hint(hint)
 }

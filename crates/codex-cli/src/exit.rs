@@ -17,6 +17,8 @@ pub(crate) enum Outcome {
     Done,
     /// The question was answered with "not there", or with "something is wrong".
     Absent,
+    /// Failures were reported on the way; the code is that of the first one.
+    Reported(u8),
 }
 
 /// Why a command ends before it is done.
@@ -24,6 +26,8 @@ pub(crate) enum Outcome {
 pub(crate) enum Failure {
     /// The reader of standard output has gone. It knows; nothing is said.
     ClosedPipe,
+    /// The user wants no more of it, and said so with Ctrl-C.
+    Interrupted,
     /// Anything else.
     Reported(Box<Report>),
 }
@@ -114,6 +118,14 @@ impl Failure {
         self
     }
 
+    /// Says in which line of the script it was, whatever is known of another input.
+    pub(crate) fn of_line(mut self, line: u64) -> Self {
+        if let Self::Reported(report) = &mut self {
+            report.place.line = Some(line);
+        }
+        self
+    }
+
     /// Says how much of the input had been committed before.
     pub(crate) fn committed(mut self, records: u64) -> Self {
         if let Self::Reported(report) = &mut self {
@@ -142,6 +154,7 @@ impl Failure {
     pub(crate) fn message(&self) -> String {
         match self {
             Self::ClosedPipe => String::new(),
+            Self::Interrupted => CUT_SHORT.to_owned(),
             Self::Reported(report) => report.to_string(),
         }
     }
@@ -149,7 +162,7 @@ impl Failure {
     /// What to do next.
     pub(crate) fn advice(&self) -> Option<&str> {
         match self {
-            Self::ClosedPipe => None,
+            Self::ClosedPipe | Self::Interrupted => None,
             Self::Reported(report) => report.hint.as_deref(),
         }
     }
@@ -158,6 +171,7 @@ impl Failure {
     pub(crate) fn code(&self) -> u8 {
         match self {
             Self::ClosedPipe => CLOSED_PIPE,
+            Self::Interrupted => INTERRUPTED,
             Self::Reported(report) => code_of(report.kind),
         }
     }
@@ -171,6 +185,7 @@ impl Failure {
     pub(crate) fn styled(&self, error: Style, hint: Style) -> String {
         match self {
             Self::ClosedPipe => String::new(),
+            Self::Interrupted => format!("codex: {CUT_SHORT}\n"),
             Self::Reported(report) => {
                 let advice = report.hint.as_ref();
                 let advice = advice.map_or_else(String::new, |text| format!("{hint}hint:{hint:#} {text}\n"));
@@ -196,6 +211,9 @@ impl Failure {
         }
         match self {
             Self::ClosedPipe => String::new(),
+            Self::Interrupted => {
+                format!("{}\n", serde_json::json!({"error": {"kind": "Interrupted", "message": CUT_SHORT}}))
+            }
             Self::Reported(report) => {
                 let error = Fields {
                     kind: name_of(report.kind),
@@ -254,10 +272,10 @@ impl fmt::Display for Failure {
     }
 }
 
-/// The kind of a failure; none for a reader that has gone.
+/// The kind of a failure that is told.
 pub(crate) fn kind_of(failure: &Failure) -> Option<ErrorKind> {
     match failure {
-        Failure::ClosedPipe => None,
+        Failure::ClosedPipe | Failure::Interrupted => None,
         Failure::Reported(report) => Some(report.kind),
     }
 }
@@ -344,6 +362,11 @@ pub(crate) const NOT_FOUND: u8 = 1;
 
 /// What a shell reports for a program that SIGPIPE (13) ended: 128 + 13.
 const CLOSED_PIPE: u8 = 141;
+
+/// The same of SIGINT (2).
+const INTERRUPTED: u8 = 130;
+
+const CUT_SHORT: &str = "interrupted before all was printed";
 
 #[cfg(test)]
 mod tests {

@@ -63,6 +63,32 @@ fn escaped(bytes: &[u8]) -> String {
     text
 }
 
+/// The bytes that [`escaped`] text stands for, without its quotes; none if it has another escape.
+pub(crate) fn unescaped(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, escape)) = rest.split_once('\\') {
+        bytes.extend(before.bytes());
+        let mut signs = escape.chars();
+        bytes.push(match signs.next()? {
+            sign @ ('\\' | '\'') => sign as u8,
+            'n' => b'\n',
+            't' => b'\t',
+            'r' => b'\r',
+            'x' => {
+                let digits =
+                    escape.get(1..3).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+                signs = escape.get(3..)?.chars();
+                u8::from_str_radix(digits?, 16).ok()?
+            }
+            _ => return None,
+        });
+        rest = signs.as_str();
+    }
+    bytes.extend(rest.bytes());
+    Some(bytes)
+}
+
 fn push_byte(text: &mut String, byte: u8) {
     write!(text, "\\x{byte:02x}").expect("a String takes any text");
 }
@@ -86,6 +112,20 @@ mod tests {
         assert_eq!(shown("\u{9b}31m".as_bytes()), "$'\\xc2\\x9b31m'");
         assert_eq!(shown(b"it's \\ \xff"), "$'it\\'s \\\\ \\xff'");
         assert_eq!(shown(b"$'caf\\xe9'"), "$'$\\'caf\\\\xe9\\''");
+    }
+
+    #[test]
+    fn what_is_shown_with_escapes_is_read_back() {
+        for key in
+            [b"caf\xe9".as_slice(), b"a\nb\tc\r", b"\x00\x1b[31m", b"it's \\ \xff", "\u{9b}31m".as_bytes()]
+        {
+            let shown = shown(key);
+            let inside = shown.strip_prefix("$'").and_then(|rest| rest.strip_suffix('\'')).expect("escapes");
+            assert_eq!(unescaped(inside).as_deref(), Some(key));
+        }
+        for wrong in ["\\", "\\x", "\\x1", "\\x+1", "\\xé", "\\q"] {
+            assert_eq!(unescaped(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

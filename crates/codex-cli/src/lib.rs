@@ -20,6 +20,7 @@ mod point;
 mod progress;
 mod record;
 mod secret;
+mod shell;
 mod system;
 mod ttl;
 mod value;
@@ -47,6 +48,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Absent) => ExitCode::from(exit::NOT_FOUND),
+        Ok(Outcome::Reported(code)) => ExitCode::from(code),
         Err(failure) => {
             output::report(&failure, format);
             ExitCode::from(failure.code())

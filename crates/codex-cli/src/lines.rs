@@ -77,29 +77,40 @@ impl Lines {
 
     /// The next line that is not blank, with its number; none at the end.
     pub(crate) fn next(&mut self) -> Result<Option<(u64, &str)>, Failure> {
-        loop {
-            self.line.clear();
-            // A line that was long does not hold its memory for the rest of the input.
-            self.line.shrink_to(KEPT_LEN_MAX);
-            self.number += 1;
-            let mut bounded = self.source.by_ref().take(self.len_max + 1);
-            let read = bounded
-                .read_until(b'\n', &mut self.line)
-                .map_err(|error| Failure::io(format!("read line {}", self.number), error))?;
-            if read == 0 {
-                return Ok(None);
-            }
-            if self.line.last() == Some(&b'\n') {
-                self.line.pop();
-            } else if bounded.limit() == 0 {
-                return Err(self.fault("longer than any record can be"));
-            }
+        while self.fill()? {
             if !self.line.iter().all(u8::is_ascii_whitespace) {
-                break;
+                return self.text().map(Some);
             }
         }
+        Ok(None)
+    }
+
+    /// The next line, with its number; none at the end.
+    pub(crate) fn next_or_blank(&mut self) -> Result<Option<(u64, &str)>, Failure> {
+        if self.fill()? { self.text().map(Some) } else { Ok(None) }
+    }
+
+    /// Reads the next line; false at the end.
+    fn fill(&mut self) -> Result<bool, Failure> {
+        self.line.clear();
+        // A line that was long does not hold its memory for the rest of the input.
+        self.line.shrink_to(KEPT_LEN_MAX);
+        self.number += 1;
+        let mut bounded = self.source.by_ref().take(self.len_max + 1);
+        let read = bounded
+            .read_until(b'\n', &mut self.line)
+            .map_err(|error| Failure::io(format!("read line {}", self.number), error))?;
+        if self.line.last() == Some(&b'\n') {
+            self.line.pop();
+        } else if bounded.limit() == 0 {
+            return Err(self.fault("longer than any record can be"));
+        }
+        Ok(read > 0)
+    }
+
+    fn text(&self) -> Result<(u64, &str), Failure> {
         match std::str::from_utf8(&self.line) {
-            Ok(line) => Ok(Some((self.number, line))),
+            Ok(line) => Ok((self.number, line)),
             Err(_) => Err(self.fault("not UTF-8")),
         }
     }
@@ -148,6 +159,15 @@ mod tests {
         assert_eq!(next(&mut lines), Some((4, "b\r".to_owned())));
         assert_eq!(next(&mut lines), Some((5, "c".to_owned())));
         assert_eq!(next(&mut lines), None);
+    }
+
+    #[test]
+    fn blank_lines_are_given_where_they_matter() {
+        let mut lines = lines(b"a\n\n \n", 100);
+        for expected in [(1, "a"), (2, ""), (3, " ")] {
+            assert_eq!(lines.next_or_blank().expect("the line is right"), Some(expected));
+        }
+        assert_eq!(lines.next_or_blank().expect("the end is right"), None);
     }
 
     #[test]

@@ -53,6 +53,7 @@ pub(crate) fn ended(result: &Result<Outcome, Failure>, start: Instant) {
     match result {
         Ok(Outcome::Done) => info!(target: "codex::cli", exit_code = 0, ?took, "ended"),
         Ok(Outcome::Absent) => info!(target: "codex::cli", exit_code = exit::NOT_FOUND, ?took, "ended"),
+        Ok(Outcome::Reported(code)) => info!(target: "codex::cli", exit_code = code, ?took, "ended"),
         Err(failure) => {
             let error = failure.to_string();
             error!(target: "codex::cli", exit_code = failure.code(), error = error.as_str(), ?took, "failed");

@@ -1,4 +1,4 @@
-//! Verbs on whole files: stats, backups, keygen.
+//! Verbs on whole files: stats, compact, backups, keygen.
 
 use std::path::Path;
 use std::time::UNIX_EPOCH;
@@ -42,6 +42,16 @@ pub(super) fn stats(global: &Global, output: &mut Output) -> Result<(), Failure>
     let object: serde_json::Map<_, _> =
         fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     output.result(&text.join("\n"), &object)
+}
+
+pub(super) fn compact(global: &Global, output: &mut Output) -> Result<(), Failure> {
+    let store = open(global, Access::Change, output)?;
+    let before = store.stats().file_bytes;
+    store.compact()?;
+    let after = store.stats().file_bytes;
+    store.close()?;
+    let text = format!("{after} bytes, {before} before");
+    output.result(&text, &json!({"file_bytes": after, "file_bytes_before": before}))
 }
 
 pub(super) fn backups(global: &Global, output: &mut Output) -> Result<(), Failure> {

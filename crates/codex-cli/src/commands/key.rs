@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use codex::{Argon2Cost, KeySlot, NewKey, SlotKind, Store};
+use codex::{Argon2Cost, KeySlot, NewKey, SlotKind};
 use serde_json::{Value, json};
 
-use super::{Access, open, target};
+use super::{Access, Database, open, target};
 use crate::args::Global;
 use crate::args::key::{self, Key, KeyAction};
 use crate::confirm::{self, Consent, Unanswered};
@@ -95,7 +95,11 @@ fn calibrate(calibrate: &key::Calibrate, output: &mut Output) -> Result<(), Fail
 }
 
 /// The new key, and the database: arguments are checked and the present key is asked for before the new one.
-fn new_key(global: &Global, new: &key::NewSecret, output: &mut Output) -> Result<(NewKey, Store), Failure> {
+fn new_key(
+    global: &Global,
+    new: &key::NewSecret,
+    output: &mut Output,
+) -> Result<(NewKey, Database), Failure> {
     let cost = cost(new)?;
     let sources = Sources::of_new(new);
     let missing = || {

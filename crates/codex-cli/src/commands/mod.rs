@@ -15,16 +15,19 @@ mod streams;
 mod tour;
 mod watching;
 
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use codex::proof::UnkeyedLog;
-use codex::{ErrorKind, KeySlot, Options, Store};
+use codex::{Batch, ErrorKind, KeySlot, Options, Store};
 
+pub(crate) use self::streams::commit;
 use crate::args::{Command, Global, Mode};
 use crate::exit::{Failure, Outcome};
 use crate::output::Output;
 use crate::progress::Bars;
 use crate::secret::Secret;
+use crate::shell;
 
 pub(crate) fn run(global: &Global, command: Command, output: &mut Output) -> Result<Outcome, Failure> {
     let done = match command {
@@ -59,15 +62,28 @@ pub(crate) fn run(global: &Global, command: Command, output: &mut Output) -> Res
         Command::Key(key) => key::key(global, &key, output),
         Command::Completions(args) => manual::completions(&args, output),
         Command::Man(args) => manual::man(&args, output),
+        Command::Compact => files::compact(global, output),
+        Command::Interactive(interactive) => return shell::run(global, &interactive, output),
         Command::Tour(tour) => tour::run(&tour, output),
         Command::TourWriter => tour::write_until_killed(global, output),
     };
     done.map(|()| Outcome::Done)
 }
 
+/// Adds to a batch what a verb does, if it can be a part of one.
+pub(crate) fn stage(command: &Command, batch: &mut Batch) -> Result<bool, Failure> {
+    match command {
+        Command::Set(set) => records::set_in(batch, set)?,
+        Command::Delete(delete) => records::delete_in(batch, delete)?,
+        Command::Clear(clear) => records::clear_in(batch, clear)?,
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
 /// What a command does with the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Access {
+pub(crate) enum Access {
     /// Reads it; nothing is created or changed.
     Read,
     /// Changes it, and it must be there.
@@ -127,8 +143,38 @@ fn target(global: &Global) -> Result<Target, Failure> {
     }
 }
 
-/// Opens the database that the options name. A new one is made only where the verb makes one.
-fn open(global: &Global, access: Access, output: &mut Output) -> Result<Store, Failure> {
+/// The database of a verb: opened for it alone, or the one that the shell keeps open.
+#[derive(Debug)]
+pub(crate) struct Database {
+    store: Store,
+    stays_open: bool,
+}
+
+impl Database {
+    /// Closes what was opened for the verb, and reports what that finds.
+    pub(crate) fn close(&self) -> codex::Result<()> {
+        if self.stays_open { Ok(()) } else { self.store.close() }
+    }
+}
+
+impl Deref for Database {
+    type Target = Store;
+
+    fn deref(&self) -> &Store {
+        &self.store
+    }
+}
+
+/// The open database, or else the one that the options name. A new one is made only where the verb makes one.
+fn open(global: &Global, access: Access, output: &mut Output) -> Result<Database, Failure> {
+    match &global.open {
+        Some(store) => Ok(Database { store: store.clone(), stays_open: true }),
+        None => open_named(global, access, output).map(|store| Database { store, stays_open: false }),
+    }
+}
+
+/// Opens the database that the options name.
+pub(crate) fn open_named(global: &Global, access: Access, output: &mut Output) -> Result<Store, Failure> {
     let target = target(global)?;
     let secret = Secret::read(global)?;
     let encrypted = !matches!(secret, Secret::None);

@@ -48,6 +48,7 @@ pub(super) fn history(global: &Global, history: &History, output: &mut Output) -
     if versions.peek().is_none() {
         return Err(Failure::new(ErrorKind::NotFound, "no commit has ever set this key"));
     }
+    output.columns(&["commit", "time", "change", "value"]);
     for version in versions.take(history.limit.unwrap_or(usize::MAX)) {
         let Version { sequence, time, change, .. } = version?;
         let (time, (change, entry)) = (point::shown(time), change_of(&change));
@@ -55,8 +56,9 @@ pub(super) fn history(global: &Global, history: &History, output: &mut Output) -
             let content = entry.map(Content::of);
             output.object(&Line { sequence, time, change, key: Name::of(key), content })?;
         } else {
-            let value = entry.map_or_else(String::new, |entry| format!("\t{}", text_of(entry)));
-            output.line(&format!("{sequence}\t{time}\t{change}{value}"))?;
+            let (sequence, value) = (sequence.to_string(), entry.map(text_of));
+            let row = [Some(&*sequence), Some(&*time), Some(change), value.as_deref()];
+            output.row(&row.into_iter().flatten().collect::<Vec<_>>())?;
         }
     }
     Ok(())
@@ -78,6 +80,7 @@ pub(super) fn log(global: &Global, log: &Log, output: &mut Output) -> Result<(),
     let glob = log.key.as_deref().map(pattern).transpose()?;
     let limit = log.limit.unwrap_or(usize::MAX);
     let store = open(global, Access::Read, output)?;
+    output.columns(&["commit", "time", "change", "key", "value"]);
     let commits = commits(&store, since, until)?;
     let commits = commits.filter_map(|commit| match commit {
         Ok(mut commit) => {
@@ -169,9 +172,10 @@ fn print_commit(commit: &LoggedCommit, output: &mut Output) -> Result<(), Failur
         return output.object(&Line { sequence, time: &time, operations: operations.collect() });
     }
     for (op, key, entry) in operations {
-        let key = key.map_or_else(String::new, |key| format!("\t{}", key::shown(key)));
-        let value = entry.map_or_else(String::new, |entry| format!("\t{}", text_of(entry)));
-        output.line(&format!("{sequence}\t{time}\t{op}{key}{value}"))?;
+        let (sequence, key, value) =
+            (sequence.to_string(), key.map(|key| key::shown(key)), entry.map(text_of));
+        let row = [Some(&*sequence), Some(&*time), Some(op), key.as_deref(), value.as_deref()];
+        output.row(&row.into_iter().flatten().collect::<Vec<_>>())?;
     }
     Ok(())
 }
@@ -182,6 +186,7 @@ pub(super) fn diff(global: &Global, diff: &Diff, output: &mut Output) -> Result<
     let store = open(global, Access::Read, output)?;
     let before = past(store.at(from))?;
     let after = to.map_or_else(|| Ok(store.view()), |to| past(store.at(to)))?;
+    output.columns(&["", "key", "value"]);
     let (mut before, mut after) = (before.entries(..).peekable(), after.entries(..).peekable());
     loop {
         let order = match (peek(&mut before)?, peek(&mut after)?) {
@@ -239,7 +244,7 @@ fn print_difference(
     }
     for (sign, entry) in [("-", before), ("+", after)] {
         if let Some(entry) = entry {
-            output.line(&format!("{sign}\t{}\t{}", key::shown(&entry.key), text_of(entry)))?;
+            output.row(&[sign, &key::shown(&entry.key), &text_of(entry)])?;
         }
     }
     Ok(())

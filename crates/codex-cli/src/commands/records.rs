@@ -20,18 +20,23 @@ use crate::{key, ttl};
 
 pub(super) fn set(global: &Global, set: &Set, output: &mut Output) -> Result<(), Failure> {
     // Checked before anything is created.
+    let mut batch = Batch::new();
+    set_in(&mut batch, set)?;
+    let store = open(global, Access::Create, output)?;
+    let sequence = store.commit(batch)?.sequence;
+    store.close()?;
+    output.result("", &json!({"sequence": sequence}))
+}
+
+/// Adds to a batch what the verb does.
+pub(super) fn set_in(batch: &mut Batch, set: &Set) -> Result<(), Failure> {
     let key = key::from_argument(&set.key)?;
     let form = if set.raw { Form::Raw } else { Form::Json };
     let expiry = match &set.ttl {
         Some(ttl) => Expiry::In(ttl::parse(ttl)?),
         None => Expiry::Never,
     };
-    let mut batch = Batch::new();
-    value::from_argument(&set.value, form)?.set_in(&mut batch, key, Codec::Raw, expiry)?;
-    let store = open(global, Access::Create, output)?;
-    let sequence = store.commit(batch)?.sequence;
-    store.close()?;
-    output.result("", &json!({"sequence": sequence}))
+    Ok(value::from_argument(&set.value, form)?.set_in(batch, key, Codec::Raw, expiry)?)
 }
 
 pub(super) fn get(global: &Global, get: &Get, output: &mut Output) -> Result<(), Failure> {
@@ -69,7 +74,7 @@ pub(super) fn ttl(global: &Global, ttl: &Ttl, output: &mut Output) -> Result<(),
 }
 
 pub(super) fn delete(global: &Global, delete: &Delete, output: &mut Output) -> Result<Outcome, Failure> {
-    let named: Vec<_> = delete.keys.iter().map(|key| key::from_argument(key)).collect::<Result<_, _>>()?;
+    let named = keys_of(delete)?;
     let matching = Matching::of(&delete.range)?;
     let access = if delete.dry_run { Access::Read } else { Access::Change };
     let store = open(global, access, output)?;
@@ -103,6 +108,20 @@ pub(super) fn delete(global: &Global, delete: &Delete, output: &mut Output) -> R
     Ok(if count == 0 { Outcome::Absent } else { Outcome::Done })
 }
 
+/// Adds to a batch what the verb does.
+pub(super) fn delete_in(batch: &mut Batch, delete: &Delete) -> Result<(), Failure> {
+    if delete.keys.is_empty() || delete.dry_run {
+        return Err(Failure::validation("a batch deletes records by their keys only")
+            .hint("`delete` with --prefix, --glob, --from, --to or --dry-run goes before `begin` or behind `commit`"));
+    }
+    keys_of(delete)?.into_iter().for_each(|key| batch.delete(key));
+    Ok(())
+}
+
+fn keys_of(delete: &Delete) -> Result<Vec<&[u8]>, Failure> {
+    delete.keys.iter().map(|key| key::from_argument(key)).collect()
+}
+
 pub(super) fn has(global: &Global, has: &Has, output: &mut Output) -> Result<Outcome, Failure> {
     let key = key::from_argument(&has.key)?;
     let found = view(global, &has.at, output)?.has(key)?;
@@ -123,6 +142,7 @@ pub(super) fn keys(global: &Global, keys: &Keys, output: &mut Output) -> Result<
 }
 
 pub(super) fn scan(global: &Global, scan: &Scan, output: &mut Output) -> Result<(), Failure> {
+    output.columns(&["key", "value"]);
     select(global, &scan.selection, output, |entry, output| {
         if output.is_json() {
             print_record(entry, output)
@@ -130,12 +150,8 @@ pub(super) fn scan(global: &Global, scan: &Scan, output: &mut Output) -> Result<
             terminated(&entry.key, output)?;
             terminated(&entry.value, output)
         } else {
-            output.bytes(key::shown(&entry.key).as_bytes())?;
-            output.bytes(b"\t")?;
-            match record::text_of(entry.codec, &entry.value) {
-                Some(text) => output.line(&text),
-                None => output.line(&key::shown(&entry.value)),
-            }
+            let json = record::text_of(entry.codec, &entry.value);
+            output.row(&[&key::shown(&entry.key), &json.unwrap_or_else(|| key::shown(&entry.value))])
         }
     })
 }
@@ -181,6 +197,15 @@ pub(super) fn clear(global: &Global, clear: &Clear, output: &mut Output) -> Resu
     let sequence = store.commit(batch)?.sequence;
     store.close()?;
     output.result(&format!("{count} deleted"), &json!({"deleted": count, "sequence": sequence}))
+}
+
+/// Adds to a batch what the verb does.
+pub(super) fn clear_in(batch: &mut Batch, clear: &Clear) -> Result<(), Failure> {
+    if !clear.yes || clear.dry_run {
+        return Err(Failure::validation("clear deletes every record").hint("in a batch: clear --yes"));
+    }
+    batch.clear();
+    Ok(())
 }
 
 fn select(

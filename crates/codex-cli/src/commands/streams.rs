@@ -28,6 +28,11 @@ pub(super) fn batch(global: &Global, args: &BatchArgs, output: &mut Output) -> R
             Operation::Delete(key) => batch.delete(key),
         }
     }
+    commit(global, batch, output)
+}
+
+/// Commits all of a batch, or nothing.
+pub(crate) fn commit(global: &Global, batch: Batch, output: &mut Output) -> Result<(), Failure> {
     let count = batch.len();
     let store = open(global, Access::Create, output)?;
     let sequence = store.commit(batch)?.sequence;
