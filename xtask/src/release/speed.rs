@@ -18,10 +18,16 @@ pub(super) fn check(workspace: &Workspace) -> Result<Done> {
     let place = folder.to_str().context("the target folder's name is not text")?;
     let rows = "codex,codex-ledger,append,append-group";
     let options = ["--quick", "--only", "sets-1,sets-32", "--engines", rows, "--out", place];
-    step::run(&mut bench::peers(workspace, &options))?;
     let recorded = figures(&workspace.root.join("docs/performance"))?;
-    let measured = figures(&folder)?;
-    Ok(Done::Passed(compared(&recorded, &measured)?))
+    let mut runs = Vec::new();
+    loop {
+        step::run(&mut bench::peers(workspace, &options))?;
+        runs.push(figures(&folder)?);
+        match compared(&recorded, &runs) {
+            Err(_) if runs.len() < RUNS => {}
+            result => return result.map(Done::Passed),
+        }
+    }
 }
 
 fn figures(folder: &Path) -> Result<Value> {
@@ -30,11 +36,16 @@ fn figures(folder: &Path) -> Result<Value> {
     serde_json::from_str(&text).with_context(|| format!("in {}", path.display()))
 }
 
-/// What each figure came to; an error if one is worse than recorded by more than [`NOISE`], or is missing in either.
-fn compared(recorded: &Value, measured: &Value) -> Result<Vec<String>> {
+/// What each figure came to in its best run; an error if that is worse than recorded by more than [`NOISE`], or if a
+/// figure is missing.
+fn compared(recorded: &Value, runs: &[Value]) -> Result<Vec<String>> {
     let (mut lines, mut slower) = (Vec::new(), Vec::new());
     for (work, figure) in FIGURES {
-        let (then, now) = (goal(recorded, work, figure)?, goal(measured, work, figure)?);
+        let then = goal(recorded, work, figure)?;
+        let mut now = f64::NEG_INFINITY;
+        for run in runs {
+            now = now.max(goal(run, work, figure)?);
+        }
         let line = format!("{work}, {figure}: {now:.2}, recorded {then:.2}");
         println!("{line}");
         if now < then * (1.0 - NOISE) {
@@ -67,6 +78,9 @@ const FIGURES: [(&str, &str); 5] = [
 /// by up to a quarter.
 const NOISE: f64 = 0.35;
 
+/// A busy machine slows one run or the other, a slower program all of them.
+const RUNS: usize = 3;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,10 +93,10 @@ mod tests {
     #[test]
     fn a_figure_that_is_worse_beyond_noise_is_named_and_a_better_one_is_not() {
         let recorded = with([1.4, 1.4, 30.0, 16.0, 0.9]);
-        let lines = compared(&recorded, &with([1.0, 9.0, 30.0, 12.0, 0.6])).unwrap();
+        let lines = compared(&recorded, &[with([1.0, 9.0, 30.0, 12.0, 0.6])]).unwrap();
         assert_eq!(lines[0], "durable set, 1 writer, snapshot mode ÷ the append loop: 1.00, recorded 1.40");
         assert_eq!(lines.len(), 5);
-        let error = compared(&recorded, &with([0.9, 9.0, 30.0, 10.0, 0.6])).unwrap_err();
+        let error = compared(&recorded, &[with([0.9, 9.0, 30.0, 10.0, 0.6])]).unwrap_err();
         assert_eq!(
             error.to_string(),
             "slower than recorded: durable set, 1 writer, snapshot mode ÷ the append loop: 0.90, recorded 1.40; \
@@ -91,13 +105,20 @@ mod tests {
     }
 
     #[test]
+    fn a_run_that_was_disturbed_does_not_count_beside_a_better_one() {
+        let recorded = with([1.4, 1.4, 30.0, 16.0, 0.9]);
+        let (one, other) = (with([0.5, 1.4, 30.0, 16.0, 0.9]), with([1.4, 0.5, 10.0, 16.0, 0.9]));
+        assert_eq!(compared(&recorded, &[one, other]).unwrap().len(), 5);
+    }
+
+    #[test]
     fn a_figure_that_was_not_measured_is_an_error() {
         let recorded = with([1.4, 1.4, 30.0, 16.0, 0.9]);
         let expected = "durable set, 1 writer, snapshot mode ÷ the append loop: not measured";
         let nothing = serde_json::json!({"goals": []});
-        assert_eq!(compared(&recorded, &nothing).unwrap_err().to_string(), expected);
+        assert_eq!(compared(&recorded, &[nothing]).unwrap_err().to_string(), expected);
         let mut unmeasured = recorded.clone();
         unmeasured["goals"][0]["measured"] = Value::Null;
-        assert_eq!(compared(&recorded, &unmeasured).unwrap_err().to_string(), expected);
+        assert_eq!(compared(&recorded, &[unmeasured]).unwrap_err().to_string(), expected);
     }
 }
