@@ -44,7 +44,7 @@ enum Restored {
 }
 
 fn restore(disk: &SimVfs, with: u8, at: Option<Point>) -> Restored {
-    let options = RestoreOptions { overwrite: true, at, vfs: vfs(disk) };
+    let options = RestoreOptions { overwrite: true, at, vfs: vfs(disk), ..RestoreOptions::default() };
     match repository(disk).restore(None, Path::new(TARGET), Some(&key(with)), &options) {
         Ok(()) => {}
         Err(BackupError::Storage(StorageError::WrongKey { path })) => {
@@ -177,7 +177,12 @@ fn a_time_that_lies_between_two_files_backups_is_not_found_rather_than_restored_
     // The commits' own clock is the real one, and all of them lie behind these times; that there are no commits yet is
     // what the second backup knows of the time at which it was made, and before.
     let empty = |second| {
-        let options = RestoreOptions { overwrite: true, at: Some(at_second(second)), vfs: vfs(&disk) };
+        let options = RestoreOptions {
+            overwrite: true,
+            at: Some(at_second(second)),
+            vfs: vfs(&disk),
+            ..RestoreOptions::default()
+        };
         repository(&disk).restore(None, Path::new(TARGET), Some(&key(7)), &options)
     };
     for second in [1, 2] {

@@ -175,7 +175,6 @@ impl From<codex_storage::RepairReport> for RepairReport {
 /// assert_eq!(Store::open(&salvaged)?.get::<u32>("third")?, Some(3));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[expect(clippy::needless_pass_by_value, reason = "the options hold a key, which is wiped with them")]
 pub fn repair(
     source: impl AsRef<Path>,
     target: impl AsRef<Path>,

@@ -134,7 +134,7 @@ impl World {
         let before = self.others.len();
         self.others.extend(possible.iter().cloned());
         let at = at.map(Point::Sequence);
-        let options = RestoreOptions { overwrite: true, at, vfs: self.vfs() };
+        let options = RestoreOptions { overwrite: true, at, vfs: self.vfs(), ..RestoreOptions::default() };
         let result = Repository::open(&self.vfs(), Path::new(REPOSITORY))
             .and_then(|repository| repository.restore(None, Path::new(PATH), unlock.as_ref(), &options));
         let unsettled = self.watched.is_unsettled();
@@ -200,7 +200,8 @@ impl World {
             return Ok(());
         }
         for (sent, listed) in self.held.backups.iter().rev().zip(&listed) {
-            let options = RestoreOptions { overwrite: true, at: None, vfs: vfs.clone() };
+            let options =
+                RestoreOptions { overwrite: true, at: None, vfs: vfs.clone(), ..RestoreOptions::default() };
             let target = Path::new("/elsewhere/restored.db");
             repository
                 .restore(None, target, opener(&sent.timeline).as_ref(), &options)
