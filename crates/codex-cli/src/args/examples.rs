@@ -36,7 +36,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("get", &["codex --file app.db get user:1", "codex --file app.db get --raw logo > logo.png"]),
-    ("delete", &["codex --file app.db delete user:1 user:2"]),
+    (
+        "delete",
+        &[
+            "codex --file app.db delete user:1 user:2",
+            "codex --file app.db delete --prefix session: --dry-run",
+        ],
+    ),
     ("has", &["codex --file app.db has user:1"]),
     ("ttl", &["codex --file app.db ttl session"]),
     ("keys", &["codex --file app.db keys --prefix user:", "codex --file app.db keys --glob 'user:*:name'"]),
@@ -48,6 +54,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         "import",
         &[
             "codex --file app.db import all.jsonl",
+            "codex --file app.db import people.csv --format csv --key-column id --infer",
             "codex --file app.db import --from codexdb-go old.db --dry-run",
         ],
     ),
@@ -97,6 +104,14 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "codex --file app.db --key-file app.key key add --new-key-file backup.key",
         ],
     ),
+    ("compact", &["codex --file app.db --key-file app.key compact"]),
+    (
+        "interactive",
+        &[
+            "codex --file app.db --key-file app.key interactive",
+            "codex --file app.db interactive --keep-going < script",
+        ],
+    ),
     ("tour", &["codex tour", "codex tour --keep"]),
     ("completions", &["codex completions bash > ~/.local/share/bash-completion/completions/codex"]),
     ("man", &["codex man ~/.local/share/man/man1"]),
@@ -121,7 +136,7 @@ mod tests {
         }
         assert!(!quoted, "{line}: a quote is open");
         words.push(word);
-        words.into_iter().take_while(|word| word != ">").map(OsString::from).collect()
+        words.into_iter().take_while(|word| word != ">" && word != "<").map(OsString::from).collect()
     }
 
     #[test]

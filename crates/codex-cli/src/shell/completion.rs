@@ -209,7 +209,7 @@ mod tests {
             ("set k", None),
             ("set k 1 ", None),
             ("diff ", Some("A [B]")),
-            ("delete ", Some("KEY…")),
+            ("delete ", Some("[KEY…]")),
             ("count ", None),
             ("nonsense ", None),
         ] {
