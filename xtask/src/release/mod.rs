@@ -78,7 +78,7 @@ const CHECKS: [Check; 18] = [
         run: golden::check,
     },
     Check {
-        name: "features",
+        name: "feature-pairs",
         promise: "clippy has nothing to say about any two features together",
         run: builds::features,
     },
