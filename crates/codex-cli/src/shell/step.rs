@@ -116,6 +116,10 @@ fn refuse(command: &Command) -> Result<(), Failure> {
         | Command::Keygen(_)
         | Command::Key(_)
         | Command::Interactive(_)
+        | Command::Doctor
+        | Command::Bench(_)
+        | Command::Completions(_)
+        | Command::Man(_)
         | Command::Tour(_)
         | Command::TourWriter => {
             return Err(Failure::validation("the shell works on the database that it has open")
