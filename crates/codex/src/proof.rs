@@ -331,7 +331,7 @@ impl UnkeyedLog {
         Self::open_observed(path.as_ref(), &Observer::default())
     }
 
-    /// [`UnkeyedLog::open`], with `tell` called meanwhile: see [`Progress`](crate::Progress).
+    /// [`UnkeyedLog::open`], with `tell` called meanwhile: see [`Progress`].
     pub fn open_with_progress(
         path: impl AsRef<Path>,
         tell: impl Fn(Progress) + Send + Sync + 'static,
