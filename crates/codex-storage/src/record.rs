@@ -161,8 +161,11 @@ impl fmt::Debug for Record {
 /// The hash of a key. Keyed at random for each process, so that nobody can choose keys that collide.
 pub(crate) fn hash_of(key: &[u8]) -> u32 {
     static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    // A key is all that is hashed: its length need not be marked off, as `hash_one` would.
+    let mut hasher = HASHER.build_hasher();
+    hasher.write(key);
     // The lower half of a good hash is a good hash.
-    let [a, b, c, d, ..] = HASHER.hash_one(key).to_le_bytes();
+    let [a, b, c, d, ..] = hasher.finish().to_le_bytes();
     u32::from_le_bytes([a, b, c, d])
 }
 

@@ -1,6 +1,6 @@
 //! Records in key order: a tree of two levels, whose leaves are short sorted lists.
 //!
-//! A leaf knows what all its keys begin with, and keeps the eight bytes behind that of each key beside the record.
+//! A leaf knows what all its keys begin with, and keeps the eight bytes behind that of each key in a list of their own.
 //! So a search within a leaf seldom looks at a record, and a scan looks at each once.
 //!
 //! A scan shares a leaf and reads it without the table's lock; who changes a leaf that is shared copies it first.
@@ -26,14 +26,9 @@ pub(super) struct Ordered {
 struct Leaf {
     /// What all keys of the leaf begin with; it may be less than they have in common.
     common: Box<[u8]>,
-    slots: Vec<Slot>,
-}
-
-#[derive(Clone)]
-struct Slot {
-    /// The bytes of the key behind the common part, as a big-endian number, filled up with zeros.
-    next: u64,
-    record: Record,
+    /// Of each record the bytes of the key behind the common part, as a big-endian number, filled up with zeros.
+    nexts: Vec<u64>,
+    records: Vec<Record>,
 }
 
 /// Records of a leaf as they were when it was looked up, given out from both ends.
@@ -56,17 +51,17 @@ impl Page {
 
     /// Whether more of the leaf stands behind what is left.
     pub(crate) fn ends_within(&self) -> bool {
-        self.rest.end < self.leaf.slots.len()
+        self.rest.end < self.leaf.records.len()
     }
 
     /// The key that [`Page::next`] comes to.
     pub(crate) fn first_key(&self) -> Option<&[u8]> {
-        self.leaf.slots[self.rest.clone()].first().map(|slot| slot.record.key())
+        self.leaf.records[self.rest.clone()].first().map(Record::key)
     }
 
     /// The key that [`Page::next_back`] comes to.
     pub(crate) fn last_key(&self) -> Option<&[u8]> {
-        self.leaf.slots[self.rest.clone()].last().map(|slot| slot.record.key())
+        self.leaf.records[self.rest.clone()].last().map(Record::key)
     }
 
     /// The next record from the front.
@@ -76,7 +71,7 @@ impl Page {
         if index.is_multiple_of(AHEAD_COUNT) {
             self.fetch(index..self.rest.end.min(index + AHEAD_COUNT));
         }
-        Some(&self.leaf.slots[index].record)
+        Some(&self.leaf.records[index])
     }
 
     /// The next record from the back.
@@ -86,14 +81,14 @@ impl Page {
         if index % AHEAD_COUNT == AHEAD_COUNT - 1 {
             self.fetch(self.rest.start.max(index + 1 - AHEAD_COUNT)..index + 1);
         }
-        Some(&self.leaf.slots[index].record)
+        Some(&self.leaf.records[index])
     }
 
     /// Has the heads of records brought into the cache. They lie anywhere in memory, which is waited for once here: the
     /// processor overlaps reads that do not need each other, but not with the counting of references that follows.
     fn fetch(&self, indexes: Range<usize>) {
-        for slot in &self.leaf.slots[indexes] {
-            black_box(slot.record.key_len());
+        for record in &self.leaf.records[indexes] {
+            black_box(record.key_len());
         }
     }
 }
@@ -122,10 +117,10 @@ impl Ordered {
         };
         let leaf = Arc::make_mut(leaf);
         let index = match leaf.find(record.key()) {
-            Ok(index) => return Some(mem::replace(&mut leaf.slots[index].record, record)),
+            Ok(index) => return Some(mem::replace(&mut leaf.records[index], record)),
             Err(index) => index,
         };
-        if leaf.slots.len() < LEAF_MAX {
+        if leaf.records.len() < LEAF_MAX {
             leaf.insert(index, record);
             return None;
         }
@@ -137,7 +132,7 @@ impl Ordered {
         } else {
             right.insert(index - middle, record);
         }
-        self.leaves.insert(right.slots[0].record.key().into(), Arc::new(right));
+        self.leaves.insert(right.records[0].key().into(), Arc::new(right));
         None
     }
 
@@ -146,8 +141,9 @@ impl Ordered {
         let (under, leaf) = self.leaves.range_mut::<[u8], _>(up_to(key)).next_back()?;
         let index = leaf.find(key).ok()?;
         let leaf = Arc::make_mut(leaf);
-        let record = leaf.slots.remove(index).record;
-        if leaf.slots.len() < LEAF_MIN {
+        leaf.nexts.remove(index);
+        let record = leaf.records.remove(index);
+        if leaf.records.len() < LEAF_MIN {
             let under = under.clone();
             self.mend(&under);
         }
@@ -174,7 +170,7 @@ impl Ordered {
                 Bound::Excluded(key) => leaf.find(key).map_or_else(|index| index, |index| index + 1),
             };
             let end = match upper {
-                Bound::Unbounded => leaf.slots.len(),
+                Bound::Unbounded => leaf.records.len(),
                 Bound::Included(key) => leaf.find(key).map_or_else(|index| index, |index| index + 1),
                 Bound::Excluded(key) => leaf.find(key).unwrap_or_else(|index| index),
             };
@@ -184,21 +180,23 @@ impl Ordered {
 
     /// Joins a leaf that has become short with the one behind it, if both fit into one; else gives memory back.
     fn mend(&mut self, under: &[u8]) {
-        let len = self.leaves.get(under).map_or(0, |leaf| leaf.slots.len());
+        let len = self.leaves.get(under).map_or(0, |leaf| leaf.records.len());
         if len == 0 && !under.is_empty() {
             self.leaves.remove(under);
             return;
         }
         let behind = self.leaves.range::<[u8], _>((Bound::Excluded(under), Bound::Unbounded)).next();
-        let fits = behind.filter(|(_, leaf)| len + leaf.slots.len() <= LEAF_LOADED);
+        let fits = behind.filter(|(_, leaf)| len + leaf.records.len() <= LEAF_LOADED);
         let behind = fits.map(|(under, _)| under.clone()).and_then(|under| self.leaves.remove(&under));
         let Some(leaf) = self.leaves.get_mut(under) else { return };
         if let Some(behind) = behind {
             let (leaf, behind) = (Arc::make_mut(leaf), Arc::unwrap_or_clone(behind));
-            let slots = mem::take(&mut leaf.slots).into_iter().chain(behind.slots);
-            *leaf = Leaf::from_sorted(slots.map(|slot| slot.record).collect());
-        } else if leaf.slots.capacity() > 4 * len {
-            Arc::make_mut(leaf).slots.shrink_to(2 * len);
+            *leaf =
+                Leaf::from_sorted(mem::take(&mut leaf.records).into_iter().chain(behind.records).collect());
+        } else if leaf.records.capacity() > 4 * len {
+            let leaf = Arc::make_mut(leaf);
+            leaf.nexts.shrink_to(2 * len);
+            leaf.records.shrink_to(2 * len);
         }
     }
 }
@@ -209,9 +207,8 @@ impl Leaf {
             (Some(first), Some(last)) => first.key()[..common_len(first.key(), last.key())].into(),
             _ => Box::default(),
         };
-        let slot = |record: Record| Slot { next: number(&record.key()[common.len()..]), record };
-        let slots = records.into_iter().map(slot).collect();
-        Self { common, slots }
+        let nexts = records.iter().map(|record| number(&record.key()[common.len()..])).collect();
+        Self { common, nexts, records }
     }
 
     /// Where a key is, or where it belongs.
@@ -219,25 +216,36 @@ impl Leaf {
         let head = &key[..key.len().min(self.common.len())];
         match head.cmp(&self.common) {
             std::cmp::Ordering::Less => return Err(0),
-            std::cmp::Ordering::Greater => return Err(self.slots.len()),
+            std::cmp::Ordering::Greater => return Err(self.records.len()),
             std::cmp::Ordering::Equal => {}
         }
+        // A few cache lines that are waited for together; a search alone would wait for half of them one by one.
+        for next in self.nexts.iter().step_by(LINE_NEXTS) {
+            black_box(*next);
+        }
         let next = number(&key[self.common.len()..]);
-        self.slots.binary_search_by(|slot| slot.next.cmp(&next).then_with(|| slot.record.key().cmp(key)))
+        let start = self.nexts.partition_point(|other| *other < next);
+        let count = self.nexts[start..].partition_point(|other| *other == next);
+        match self.records[start..start + count].binary_search_by(|record| record.key().cmp(key)) {
+            Ok(index) => Ok(start + index),
+            Err(index) => Err(start + index),
+        }
     }
 
     fn insert(&mut self, index: usize, record: Record) {
         let key = record.key();
-        if self.slots.is_empty() {
+        if self.records.is_empty() {
             self.common = key.into();
         } else if !key.starts_with(&self.common) {
             self.set_common(key[..common_len(&self.common, key)].into());
         }
-        self.slots.insert(index, Slot { next: number(&key[self.common.len()..]), record });
+        self.nexts.insert(index, number(&key[self.common.len()..]));
+        self.records.insert(index, record);
     }
 
     fn split_off(&mut self, index: usize) -> Self {
-        let mut right = Self { common: self.common.clone(), slots: self.slots.split_off(index) };
+        let (nexts, records) = (self.nexts.split_off(index), self.records.split_off(index));
+        let mut right = Self { common: self.common.clone(), nexts, records };
         self.narrow();
         right.narrow();
         right
@@ -245,8 +253,8 @@ impl Leaf {
 
     /// Makes the common part as long as it can be.
     fn narrow(&mut self) {
-        let (Some(first), Some(last)) = (self.slots.first(), self.slots.last()) else { return };
-        let (first, last) = (first.record.key(), last.record.key());
+        let (Some(first), Some(last)) = (self.records.first(), self.records.last()) else { return };
+        let (first, last) = (first.key(), last.key());
         let shared = common_len(first, last);
         if shared > self.common.len() {
             let common = first[..shared].into();
@@ -256,8 +264,8 @@ impl Leaf {
 
     fn set_common(&mut self, common: Box<[u8]>) {
         self.common = common;
-        for slot in &mut self.slots {
-            slot.next = number(&slot.record.key()[self.common.len()..]);
+        for (next, record) in self.nexts.iter_mut().zip(&self.records) {
+            *next = number(&record.key()[self.common.len()..]);
         }
     }
 }
@@ -270,12 +278,12 @@ fn up_to(key: &[u8]) -> (Bound<&[u8]>, Bound<&[u8]>) {
 fn sort(records: &mut Vec<Record>) {
     let Some(first) = records.first().cloned() else { return };
     let common = records.iter().map(|record| common_len(first.key(), record.key())).min().unwrap_or_default();
-    let slot = |record: Record| Slot { next: number(&record.key()[common..]), record };
-    let mut slots: Vec<_> = mem::take(records).into_iter().map(slot).collect();
-    slots.sort_unstable_by(|one, other| {
-        one.next.cmp(&other.next).then_with(|| one.record.key().cmp(other.record.key()))
+    let beside = |record: Record| (number(&record.key()[common..]), record);
+    let mut sorted: Vec<_> = mem::take(records).into_iter().map(beside).collect();
+    sorted.sort_unstable_by(|(next, record), (other_next, other)| {
+        next.cmp(other_next).then_with(|| record.key().cmp(other.key()))
     });
-    *records = slots.into_iter().map(|slot| slot.record).collect();
+    *records = sorted.into_iter().map(|(_, record)| record).collect();
 }
 
 /// How many bytes two keys begin with in common.
@@ -291,12 +299,15 @@ fn number(bytes: &[u8]) -> u64 {
     u64::from_be_bytes(first)
 }
 
-/// A leaf is split when it would have more records than this. Inserting moves half of a leaf, two KiB.
-const LEAF_MAX: usize = 256;
+/// A leaf is split when it would have more records than this. Inserting moves half of a leaf, one KiB.
+const LEAF_MAX: usize = 128;
 /// What a leaf gets at loading, and at most when two are joined: it leaves room for what comes.
-const LEAF_LOADED: usize = 192;
+const LEAF_LOADED: usize = 96;
 /// With fewer a leaf is joined with the next one, if it can be.
-const LEAF_MIN: usize = 64;
+const LEAF_MIN: usize = 32;
+
+/// So many numbers are in a cache line.
+const LINE_NEXTS: usize = 64 / size_of::<u64>();
 
 /// Records whose heads a scan has brought into the cache at a time.
 const AHEAD_COUNT: usize = 32;
@@ -337,12 +348,13 @@ mod tests {
     fn assert_sound(ordered: &Ordered) {
         for (index, (under, leaf)) in ordered.leaves.iter().enumerate() {
             assert!(index > 0 || under.is_empty());
-            assert!(leaf.slots.len() <= LEAF_MAX);
-            assert!(index == 0 || !leaf.slots.is_empty());
-            for slot in &leaf.slots {
-                let key = slot.record.key();
+            assert!(leaf.records.len() <= LEAF_MAX);
+            assert!(index == 0 || !leaf.records.is_empty());
+            assert_eq!(leaf.nexts.len(), leaf.records.len());
+            for (next, record) in leaf.nexts.iter().zip(&leaf.records) {
+                let key = record.key();
                 assert!(key >= under && key.starts_with(&leaf.common));
-                assert_eq!(slot.next, number(&key[leaf.common.len()..]));
+                assert_eq!(*next, number(&key[leaf.common.len()..]));
             }
         }
     }
