@@ -36,9 +36,15 @@ struct Leaf {
 pub(crate) struct Page {
     leaf: Arc<Leaf>,
     rest: Range<usize>,
+    /// What lies outside was brought into the cache.
+    cold: Range<usize>,
 }
 
 impl Page {
+    fn new(leaf: &Arc<Leaf>, records: Range<usize>) -> Self {
+        Self { leaf: leaf.clone(), rest: records.clone(), cold: records }
+    }
+
     /// Whether all records were given out.
     pub(crate) fn is_empty(&self) -> bool {
         self.rest.is_empty()
@@ -68,8 +74,9 @@ impl Page {
     #[inline]
     pub(crate) fn next(&mut self) -> Option<&Record> {
         let index = self.rest.next()?;
-        if index.is_multiple_of(AHEAD_COUNT) {
-            self.fetch(index..self.rest.end.min(index + AHEAD_COUNT));
+        if index == self.cold.start {
+            self.cold.start = self.cold.end.min(index + AHEAD_COUNT);
+            self.fetch(index..self.cold.start);
         }
         Some(&self.leaf.records[index])
     }
@@ -78,17 +85,24 @@ impl Page {
     #[inline]
     pub(crate) fn next_back(&mut self) -> Option<&Record> {
         let index = self.rest.next_back()?;
-        if index % AHEAD_COUNT == AHEAD_COUNT - 1 {
-            self.fetch(self.rest.start.max(index + 1 - AHEAD_COUNT)..index + 1);
+        if index + 1 == self.cold.end {
+            self.cold.end = self.cold.start.max(self.cold.end.saturating_sub(AHEAD_COUNT));
+            self.fetch(self.cold.end..index + 1);
         }
         Some(&self.leaf.records[index])
     }
 
-    /// Has the heads of records brought into the cache. They lie anywhere in memory, which is waited for once here: the
-    /// processor overlaps reads that do not need each other, but not with the counting of references that follows.
+    /// Has records brought into the cache, of long ones the ends. They lie anywhere in memory, which is waited for twice
+    /// here: the processor overlaps reads that do not need each other, but not with the counting of references that
+    /// follows.
     fn fetch(&self, indexes: Range<usize>) {
-        for record in &self.leaf.records[indexes] {
+        let records = &self.leaf.records[indexes];
+        for record in records {
             black_box(record.key_len());
+        }
+        for record in records {
+            let value = record.value();
+            black_box((value.first().copied(), value.last().copied()));
         }
     }
 }
@@ -174,7 +188,7 @@ impl Ordered {
                 Bound::Included(key) => leaf.find(key).map_or_else(|index| index, |index| index + 1),
                 Bound::Excluded(key) => leaf.find(key).unwrap_or_else(|index| index),
             };
-            (start < end).then(|| Page { leaf: leaf.clone(), rest: start..end })
+            (start < end).then(|| Page::new(leaf, start..end))
         })
     }
 
@@ -387,6 +401,16 @@ mod tests {
                 };
                 let mut backwards: Vec<_> = ordered.pages(bounds).rev().flat_map(each).collect();
                 backwards.reverse();
+                let inwards = |mut page: Page| {
+                    let (mut front, mut back) = (Vec::new(), Vec::new());
+                    while let Some(record) = page.next() {
+                        front.push(record.key().to_vec());
+                        back.extend(page.next_back().map(|record| record.key().to_vec()));
+                    }
+                    front.extend(back.into_iter().rev());
+                    front
+                };
+                prop_assert_eq!(&ordered.pages(bounds).flat_map(inwards).collect::<Vec<_>>(), &expected);
                 prop_assert_eq!(&keys_within(&ordered, bounds), &expected);
                 prop_assert_eq!(&backwards, &expected);
             }
