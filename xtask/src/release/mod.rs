@@ -8,6 +8,7 @@ mod api;
 mod builds;
 mod changelog;
 mod golden;
+mod names;
 mod packages;
 mod records;
 mod speed;
@@ -59,7 +60,7 @@ fn checks() -> impl Iterator<Item = Check> {
     ci::CHECKS.into_iter().chain(CHECKS)
 }
 
-const CHECKS: [Check; 18] = [
+const CHECKS: [Check; 19] = [
     Check { name: "commit", promise: "what is checked is a commit", run: commit },
     Check {
         name: "versions",
@@ -112,6 +113,11 @@ const CHECKS: [Check; 18] = [
         name: "packages",
         promise: "packages hold what they need, nothing stray, and build from what they hold",
         run: packages::contents,
+    },
+    Check {
+        name: "names",
+        promise: "no package has a name that is another project's on crates.io",
+        run: names::check,
     },
     Check { name: "sbom", promise: "each package has a list of what it is made of", run: packages::bills },
     Check { name: "api", promise: "the interface keeps what the last release promised", run: api::check },

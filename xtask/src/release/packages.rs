@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use super::builds::PUBLISHED;
-use super::tools;
+use super::{changelog, tools};
 use crate::step::{self, Done};
 use crate::{Workspace, readme, tree};
 
@@ -33,7 +34,7 @@ pub(super) fn advisories(workspace: &Workspace) -> Result<Done> {
     })
 }
 
-/// Cargo then builds each package from its archive, as somebody who downloads it would.
+/// Each package is then built from its archive and the others' archives.
 pub(super) fn contents(workspace: &Workspace) -> Result<Done> {
     let mut told = Vec::new();
     for name in PUBLISHED {
@@ -46,9 +47,66 @@ pub(super) fn contents(workspace: &Workspace) -> Result<Done> {
         ensure!(wrong.is_empty(), "{name}: {}", wrong.join("; "));
         told.push(format!("{name} {} files", files.len()));
     }
-    let packages = PUBLISHED.iter().flat_map(|name| ["--package", name]);
-    step::run(step::cargo(workspace, &["package", "--allow-dirty"]).args(packages))?;
+    build_archives(workspace)?;
     Ok(Done::Passed(vec![told.join(", ")]))
+}
+
+/// Packs all packages, unpacks them beside each other and builds them there, one at a time, so that none gets features
+/// that only another asks for.
+///
+/// Cargo's own verification is of no use for more than one package: of an unpublished version it keeps what it once
+/// unpacked in its home folder, and builds the next package with that, whatever has been packed since.
+fn build_archives(workspace: &Workspace) -> Result<()> {
+    let folder = workspace.target.join("release-check").join("packages");
+    let cargo = |arguments: &[&str]| {
+        let mut command = step::cargo(workspace, arguments);
+        command.env("CARGO_TARGET_DIR", &folder);
+        command
+    };
+    let packages = PUBLISHED.iter().flat_map(|name| ["--package", name]);
+    step::run(cargo(&["package", "--no-verify", "--allow-dirty"]).args(packages))?;
+
+    let version = changelog::workspace_version(workspace)?;
+    let unpacked = folder.join("unpacked");
+    tree::make_empty(&unpacked)?;
+    for name in PUBLISHED {
+        // Archives have one time for all files, by which cargo could not see that they changed.
+        let mut tar = Command::new("tar");
+        tar.args(["--extract", "--gzip", "--touch", "--file"]);
+        tar.arg(folder.join("package").join(format!("{name}-{version}.crate")));
+        step::run(tar.current_dir(&unpacked))?;
+    }
+    fs::write(unpacked.join("Cargo.toml"), manifest_of_archives(&version)).context("writing a manifest")?;
+    fs::copy(workspace.root.join("Cargo.lock"), unpacked.join("Cargo.lock")).context("copying Cargo.lock")?;
+    for name in PUBLISHED {
+        step::run(cargo(&["build", "--package", name]).current_dir(&unpacked))?;
+    }
+    let lock = fs::read_to_string(unpacked.join("Cargo.lock")).context("reading Cargo.lock")?;
+    let strangers = from_elsewhere(&lock);
+    ensure!(strangers.is_empty(), "not built from our archives: {}", strangers.join(", "));
+    Ok(())
+}
+
+/// A workspace of the unpacked archives, which find each other where they look for crates.io.
+fn manifest_of_archives(version: &str) -> String {
+    let members: Vec<String> = PUBLISHED.iter().map(|name| format!("\"{name}-{version}\"")).collect();
+    // Nothing needs the command.
+    let libraries = PUBLISHED.iter().filter(|name| **name != "codex-cli");
+    let patches: Vec<String> =
+        libraries.map(|name| format!("{name} = {{ path = \"{name}-{version}\" }}\n")).collect();
+    format!(
+        "[workspace]\nresolver = \"3\"\nmembers = [{}]\n\n[profile.dev]\ndebug = false\n\n\
+         [patch.crates-io]\n{}",
+        members.join(", "),
+        patches.concat()
+    )
+}
+
+/// The packages in a `Cargo.lock` that are named like ours and come from somewhere else.
+fn from_elsewhere(lock: &str) -> Vec<&str> {
+    let packages = lock.split("[[package]]").filter(|package| package.contains("\nsource = "));
+    let names = packages.filter_map(|package| changelog::value(package, "", "name"));
+    names.filter(|name| PUBLISHED.contains(name)).collect()
 }
 
 /// What is missing among a package's files, and what does not belong there.
@@ -129,6 +187,27 @@ mod tests {
                 "target/debug/x does not belong there"
             ]
         );
+    }
+
+    #[test]
+    fn archives_find_each_other_instead_of_what_crates_io_has_under_their_names() {
+        assert_eq!(
+            manifest_of_archives("1.2.3"),
+            "[workspace]\nresolver = \"3\"\nmembers = [\"codex-crypto-1.2.3\", \"codex-storage-1.2.3\", \
+             \"codex-backup-1.2.3\", \"codex-1.2.3\", \"codex-cli-1.2.3\"]\n\n[profile.dev]\ndebug = false\n\n\
+             [patch.crates-io]\ncodex-crypto = { path = \"codex-crypto-1.2.3\" }\n\
+             codex-storage = { path = \"codex-storage-1.2.3\" }\n\
+             codex-backup = { path = \"codex-backup-1.2.3\" }\ncodex = { path = \"codex-1.2.3\" }\n"
+        );
+    }
+
+    #[test]
+    fn a_package_of_ours_that_came_from_elsewhere_is_named() {
+        let ours = "version = 4\n\n[[package]]\nname = \"codex\"\nversion = \"0.1.0\"\n\n\
+                    [[package]]\nname = \"serde\"\nversion = \"1.0.1\"\nsource = \"registry\"\n";
+        assert_eq!(from_elsewhere(ours), [""; 0]);
+        let strange = ours.replace("\"0.1.0\"\n", "\"0.1.1\"\nsource = \"registry\"\n");
+        assert_eq!(from_elsewhere(&strange), ["codex"]);
     }
 
     #[test]
