@@ -21,13 +21,13 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     offences.sort();
     let listed: Vec<String> = offences.iter().map(ToString::to_string).collect();
     ensure!(offences.is_empty(), "not tidy\n{}", listed.join("\n"));
-    println!("{} files are tidy", tree.texts().count());
+    println!("{} files are tidy; {}", tree.texts().count(), documents::shown(&tree));
     Ok(())
 }
 
 type Check = fn(&Tree) -> Vec<Offence>;
 
-const CHECKS: [Check; 12] = [
+const CHECKS: [Check; 13] = [
     sources::who_names_what,
     sources::rules_are_about_what_is_there,
     sources::exceptions_give_a_reason,
@@ -39,6 +39,7 @@ const CHECKS: [Check; 12] = [
     manifests::allowed_lints_are_explained,
     documents::links_lead_somewhere,
     documents::every_page_is_in_the_book,
+    documents::every_session_is_run,
     documents::no_path_of_a_machine,
 ];
 

@@ -102,6 +102,41 @@ pub(super) fn every_page_is_in_the_book(tree: &Tree) -> Vec<Offence> {
     offences
 }
 
+/// A session is run wherever it is shown.
+pub(super) fn every_session_is_run(tree: &Tree) -> Vec<Offence> {
+    let run = tree.text(RUN_SESSIONS).unwrap_or_default();
+    let shown = tree.texts_of(".md").filter(|(_, text)| !in_blocks(text, "console").is_empty());
+    let not_run = shown.filter(|(path, _)| !run.contains(&format!("\"{path}\"")));
+    not_run
+        .map(|(path, _)| Offence::new(path, 1, format!("shows a session that {RUN_SESSIONS} does not run")))
+        .collect()
+}
+
+/// How much the documents show that is run: what the checks above let through is.
+pub(super) fn shown(tree: &Tree) -> String {
+    let documents = || tree.texts_of(".md").map(|(_, text)| text);
+    let commands = documents().flat_map(|text| in_blocks(text, "console"));
+    let commands = commands.filter(|line| line.starts_with("$ ")).count();
+    let programs = documents().flat_map(str::lines).filter(|line| *line == "```rust").count();
+    let examples = tree.texts_of(".out").filter(|(path, _)| path.contains("examples/")).count();
+    format!("the documents show {commands} commands and {programs} programs, beside {examples} examples")
+}
+
+/// The lines inside the blocks of `markdown` that are marked with `language`.
+fn in_blocks<'a>(markdown: &'a str, language: &str) -> Vec<&'a str> {
+    let (mut found, mut opened) = (Vec::new(), None);
+    for line in markdown.lines() {
+        match (line.strip_prefix("```"), opened) {
+            (Some(mark), None) => opened = Some(mark),
+            (Some(_), Some(_)) => opened = None,
+            (None, Some(mark)) if mark == language => found.push(line),
+            (None, _) => {}
+        }
+    }
+    found
+}
+
+const RUN_SESSIONS: &str = "crates/codex-cli/tests/docs.rs";
 const SUMMARY: &str = "docs/SUMMARY.md";
 const TESTED_PAGES: &str = "crates/codex/src/book.rs";
 
@@ -200,6 +235,24 @@ mod tests {
                 "docs/to/b.md:1: shows Rust that crates/codex/src/book.rs does not test",
             ]
         );
+    }
+
+    #[test]
+    fn a_session_that_is_not_run_is_found_and_those_that_are_can_be_counted() {
+        let text =
+            "```sh\n$ no\n```\n$ no\n```console\n$ yes\n> more\nout\n$ last\n```\n```rust\ncode();\n```\n";
+        let tree = Tree::from([
+            ("README.md", text),
+            ("docs/a.md", text),
+            ("docs/b.md", "```sh\n$ no\n```\n"),
+            ("examples/a.out", ""),
+            ("crates/codex-cli/tests/docs.rs", "check(\"docs/a.md\", 1);"),
+        ]);
+        assert_eq!(
+            listed(every_session_is_run, &tree),
+            ["README.md:1: shows a session that crates/codex-cli/tests/docs.rs does not run"]
+        );
+        assert_eq!(shown(&tree), "the documents show 4 commands and 2 programs, beside 1 examples");
     }
 
     #[test]
