@@ -6,6 +6,8 @@ mod common;
 use std::io::{Read as _, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use common::{DATA, DATA_RECORDS, Scratch, stderr, stdout};
@@ -15,6 +17,12 @@ const SIGNALS: [(&str, i32); 3] = [("INT", 2), ("TERM", 15), ("HUP", 1)];
 
 #[test]
 fn an_import_that_is_interrupted_leaves_whole_batches_and_a_sound_database() {
+    // A shell's background jobs, and what `nohup` starts, ignore some signals, and so does every process below
+    // them. One that is caught here is the default again in the command.
+    for (_, number) in SIGNALS {
+        signal_hook::flag::register_conditional_default(number, Arc::new(AtomicBool::new(true)))
+            .expect("it can be caught");
+    }
     for (mode, (name, number)) in
         ["ledger", "snapshot"].into_iter().flat_map(|mode| SIGNALS.map(|it| (mode, it)))
     {
