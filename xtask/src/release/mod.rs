@@ -235,15 +235,24 @@ fn document(ended: &[Ended], circumstances: &Circumstances, workspace: &Workspac
 }
 
 fn row(ended: &Ended, workspace: &Workspace) -> String {
-    let outcome = cell(&ended.outcome.to_string(), workspace);
-    // The summaries of dozens of test binaries are told on the screen.
-    let told = match &ended.told[..] {
-        [told] => format!("; {}", cell(told, workspace)),
-        [] => String::new(),
-        told => format!("; {} summaries", told.len()),
-    };
+    let mut results = vec![ended.outcome.to_string()];
+    results.extend(in_short(&ended.told));
+    let results: Vec<String> = results.iter().map(|result| cell(result, workspace)).collect();
     let Check { name, promise, .. } = ended.check;
-    format!("| {name} | {promise} | {outcome}{told} | {:.0} |\n", ended.took.as_secs_f64())
+    format!("| {name} | {promise} | {} | {:.0} |\n", results.join("; "), ended.took.as_secs_f64())
+}
+
+/// What a check told, with one sum in the place of the lines that sum up test binaries.
+fn in_short(told: &[String]) -> Vec<String> {
+    let passed = |line: &str| -> Option<u64> {
+        line.strip_prefix("test result: ok. ")?.split_once(" passed")?.0.parse().ok()
+    };
+    let mut lines: Vec<String> = told.iter().filter(|line| passed(line).is_none()).cloned().collect();
+    let tests: Vec<u64> = told.iter().filter_map(|line| passed(line)).collect();
+    if !tests.is_empty() {
+        lines.push(format!("{} tests", tests.iter().sum::<u64>()));
+    }
+    lines
 }
 
 /// The first line of `text` as a cell of a table, without folders of this machine.
@@ -344,13 +353,18 @@ mod tests {
         };
         let broken = Outcome::Failed("\"/src/it/target/x\" in /src/it/y\nmore".to_owned());
         let mut ended = ended(&[("fmt", Outcome::Passed), ("tidy", broken), ("deny", not_run())]);
-        ended[0].told.push("3 passed".to_owned());
+        let told = [
+            "versions 1 to 2",
+            "test result: ok. 3 passed; 0 failed",
+            "test result: ok. 39 passed; 0 failed",
+        ];
+        ended[0].told.extend(told.map(str::to_owned));
         assert_eq!(
             document(&ended, &circumstances, &workspace),
             "<!-- Written by `cargo xtask release-check`. What is changed here by hand is lost. -->\n\
              # Release check of 1.2.3\n\nCommit abc, 2026-01-02, Linux.\n\n\
              | check | promise | result | seconds |\n| --- | --- | --- | --- |\n\
-             | fmt | it holds | passed; 3 passed | 3 |\n\
+             | fmt | it holds | passed; versions 1 to 2; 42 tests | 3 |\n\
              | tidy | it holds | FAILED: \"target/x\" in ./y | 3 |\n\
              | deny | it holds | NOT RUN: cargo install a\\|b | 3 |\n"
         );
