@@ -49,11 +49,12 @@ pub(super) fn mutants(workspace: &Workspace) -> Result<Done> {
         let outcome = mutants::run(workspace, &["--shard", &shard]);
         let mut noticed = Vec::new();
         for (name, recorded) in records(workspace, "mutants")? {
-            let (caught, tried) = noticed_of_tried(&workspace.target.join("mutants").join(&name))?;
+            let (caught, tried) = mutants::noticed_of_tried(workspace, &name)?;
             println!("{name}: {caught} of {tried} noticed");
             // A part may hold no change that builds.
-            if tried > 0.0 {
-                noticed.push(Figure { name, recorded, measured: percent(caught, tried) });
+            if tried > 0 {
+                let measured = percent(caught.into(), tried.into());
+                noticed.push(Figure { name, recorded, measured });
             }
         }
         let told = format!("part {shard}: {}", compared(&noticed)?);
@@ -63,21 +64,6 @@ pub(super) fn mutants(workspace: &Workspace) -> Result<Done> {
 }
 
 const SHARDS: u64 = 40;
-
-/// Of the changes that built, how many were noticed, and how many there were, as the results in `folder` say.
-fn noticed_of_tried(folder: &Path) -> Result<(f64, f64)> {
-    let results = folder.join("mutants.out");
-    let counted = read(&results.join("outcomes.json"))?;
-    let count = |counted: &Value, key: &str| {
-        counted[key].as_f64().with_context(|| format!("no {key} are counted below {}", folder.display()))
-    };
-    let mut noticed = count(&counted, "caught")? + count(&counted, "timeout")?;
-    // A second run tries again what the first, whose results it moved aside, had not seen caught.
-    if results.join("previously_caught.txt").exists() {
-        noticed += count(&read(&folder.join("mutants.out.old/outcomes.json"))?, "caught")?;
-    }
-    Ok((noticed, noticed + count(&counted, "missed")?))
-}
 
 /// A crate's percentage beside what was recorded.
 #[derive(Debug)]
@@ -145,23 +131,6 @@ mod tests {
     fn where_nothing_was_measured_nothing_passes() {
         assert_eq!(compared(&[]).unwrap_err().to_string(), "nothing was measured");
         assert!(percent(0.0, 0.0) < 1.0);
-    }
-
-    #[test]
-    fn a_second_run_over_what_was_missed_adds_to_the_first() {
-        let folder = tempfile::tempdir().unwrap();
-        let write = |path: &str, text: &str| {
-            fs::create_dir_all(folder.path().join(path).parent().unwrap()).unwrap();
-            fs::write(folder.path().join(path), text).unwrap();
-        };
-        write("mutants.out/outcomes.json", r#"{"caught": 3, "timeout": 1, "missed": 2, "unviable": 9}"#);
-        write("mutants.out.old/outcomes.json", r#"{"caught": 20, "timeout": 1, "missed": 5, "unviable": 9}"#);
-        assert_eq!(noticed_of_tried(folder.path()).unwrap(), (4.0, 6.0));
-        write("mutants.out/previously_caught.txt", "");
-        assert_eq!(noticed_of_tried(folder.path()).unwrap(), (24.0, 26.0));
-        write("mutants.out/outcomes.json", "{}");
-        let error = noticed_of_tried(folder.path()).unwrap_err();
-        assert_eq!(error.to_string(), format!("no caught are counted below {}", folder.path().display()));
     }
 
     #[test]
