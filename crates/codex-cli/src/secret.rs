@@ -167,7 +167,7 @@ pub(crate) fn encryption_key(text: &str, place: &str) -> Result<EncryptionKey, F
         .hint("a key is 64 hexadecimal digits, or base64 of 32 bytes; `codex keygen FILE` makes one"))
 }
 
-/// The text of a file that only its owner can read.
+/// The text of a file that only its owner can read, or that systemd handed to this service.
 fn read(path: &Path) -> Result<Zeroizing<String>, Failure> {
     text(&read_bytes(path)?, &path.display().to_string())
 }
@@ -251,7 +251,7 @@ pub(crate) fn read_go_key(path: Option<&Path>) -> Result<Option<GoKey>, Failure>
 }
 
 fn refuse_shared(path: &Path, metadata: &Metadata) -> Result<(), Failure> {
-    if !system::others_can_use(metadata) {
+    if !system::others_can_use(metadata) || system::is_credential(path, metadata) {
         return Ok(());
     }
     let shown = path.display();
@@ -265,7 +265,7 @@ pub(crate) fn quoted(word: &str) -> String {
     if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
-/// The key that signs heads, from a file that only its owner can read.
+/// The key that signs heads, from a file like that of any secret.
 pub(crate) fn read_signing_key(path: &Path) -> Result<SigningKey, Failure> {
     let text = read(path)?;
     SigningKey::from_text(text.trim_ascii()).map_err(|_| {

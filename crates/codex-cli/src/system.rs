@@ -2,13 +2,13 @@
 //!
 //! A database's own files are `codex_storage::vfs::os`'s.
 
-pub(crate) use self::of_this_system::{for_the_owner, others_can_use, sync_folder_of};
+pub(crate) use self::of_this_system::{for_the_owner, is_credential, others_can_use, sync_folder_of};
 
 #[cfg(unix)]
 mod of_this_system {
-    use std::fs::{File, Metadata, OpenOptions};
+    use std::fs::{self, File, Metadata, OpenOptions};
     use std::io;
-    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+    use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
     use std::path::Path;
 
     /// A file that is created is its owner's only.
@@ -19,6 +19,25 @@ mod of_this_system {
     /// Whether others than its owner can read or write a file.
     pub(crate) fn others_can_use(metadata: &Metadata) -> bool {
         metadata.permissions().mode() & 0o077 != 0
+    }
+
+    /// Whether an open file is a credential that systemd handed to this service: a file directly in the folder that
+    /// `$CREDENTIALS_DIRECTORY` names, which nobody else can use. systemd lets the service read it by an access
+    /// list (0440 as a mode shows it) where the file is root's, so a group may read it, but not write.
+    pub(crate) fn is_credential(path: &Path, opened: &Metadata) -> bool {
+        let folder = std::env::var_os("CREDENTIALS_DIRECTORY");
+        folder.is_some_and(|folder| is_credential_in(Path::new(&folder), path, opened))
+    }
+
+    fn is_credential_in(folder: &Path, path: &Path, opened: &Metadata) -> bool {
+        let (Ok(folder), Ok(path)) = (fs::canonicalize(folder), fs::canonicalize(path)) else { return false };
+        // What the name leads to now need not be what was opened: a link may have changed in between.
+        let is_opened = fs::symlink_metadata(&path)
+            .is_ok_and(|found| (found.dev(), found.ino()) == (opened.dev(), opened.ino()));
+        path.parent() == Some(&*folder)
+            && is_opened
+            && opened.is_file()
+            && opened.permissions().mode() & 0o027 == 0
     }
 
     /// Makes a file's name durable.
@@ -39,6 +58,10 @@ mod of_this_system {
     pub(crate) fn for_the_owner(_: &mut OpenOptions) {}
 
     pub(crate) fn others_can_use(_: &Metadata) -> bool {
+        false
+    }
+
+    pub(crate) fn is_credential(_: &Path, _: &Metadata) -> bool {
         false
     }
 

@@ -71,6 +71,68 @@ fn a_key_file_that_others_can_use_is_refused_with_the_command_that_mends_it() {
     assert!(scratch.sh("chmod 600 key && $CODEX --file a.db --key-file key set k 1").status.success());
 }
 
+#[cfg(unix)]
+#[test]
+fn a_credential_of_systemd_is_taken_though_a_group_can_read_it() {
+    let scratch = Scratch::new();
+    let output = scratch.sh(
+        "mkdir credentials && $CODEX -q keygen credentials/app.key && (umask 077; echo words >credentials/words)
+         chmod 440 credentials/* && ln -s credentials of-the-service && ln -s credentials/app.key app.key
+         export CREDENTIALS_DIRECTORY=$PWD/of-the-service
+         $CODEX --file a.db --key-file credentials/app.key set k 1 &&
+         $CODEX --file a.db --key-file $CREDENTIALS_DIRECTORY/app.key get k &&
+         $CODEX --file a.db --key-file app.key get k &&
+         chmod 400 credentials/app.key && $CODEX --file a.db --key-file credentials/app.key get k &&
+         $CODEX --file b.db --passphrase-file credentials/words set k 2 &&
+         $CODEX --file b.db --passphrase-file credentials/words get k",
+    );
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(stdout(&output), "1\n1\n1\n2\n");
+}
+
+#[cfg(unix)]
+#[test]
+fn what_others_can_use_or_lies_elsewhere_is_no_credential() {
+    let scratch = Scratch::new();
+    let prepared = scratch.sh(
+        "mkdir -p credentials/deeper other && $CODEX -q keygen other/app.key && chmod 440 other/app.key
+         for mode in 444 441 460 442 446; do
+             cp other/app.key credentials/$mode && chmod $mode credentials/$mode
+         done
+         cp -p other/app.key credentials/deeper/ && cp -p other/app.key credentials/app.key
+         ln -s ../other/app.key credentials/out && ln -s deeper/app.key credentials/down
+         CODEX_KEY=$(cat other/app.key) $CODEX --file a.db set k 1",
+    );
+    assert!(prepared.status.success(), "{}", stderr(&prepared));
+    let run = |folder: &str, key: &str| {
+        let mut codex = scratch.codex();
+        codex.env("CREDENTIALS_DIRECTORY", folder).args(["--file", "a.db", "--key-file", key, "get", "k"]);
+        codex.output().expect("the command runs")
+    };
+    for (folder, key) in [
+        ("credentials", "other/app.key"),
+        ("credentials", "credentials/../other/app.key"),
+        ("credentials", "credentials/out"),
+        ("credentials", "credentials/down"),
+        ("credentials", "credentials/deeper/app.key"),
+        ("credentials", "credentials/444"),
+        ("credentials", "credentials/441"),
+        ("credentials", "credentials/460"),
+        ("credentials", "credentials/442"),
+        ("credentials", "credentials/446"),
+        ("", "credentials/app.key"),
+        ("missing", "credentials/app.key"),
+        ("credentials/app.key", "credentials/app.key"),
+    ] {
+        let output = run(folder, key);
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(3), "{folder}, {key}: {said}");
+        assert!(said.contains("others than its owner can use"), "{said}");
+    }
+    let output = run("credentials", "credentials/app.key");
+    assert_eq!(stdout(&output), "1\n", "what is refused above opens it: {}", stderr(&output));
+}
+
 #[test]
 fn keygen_makes_different_keys_and_overwrites_none() {
     let scratch = Scratch::new();

@@ -72,7 +72,7 @@ impl Scratch {
     }
 
     fn clean(&self, mut command: Command) -> Command {
-        for name in ["CODEX_KEY", "CODEXDB_GO_KEY", "CODEX_DB", "NO_COLOR"] {
+        for name in ["CODEX_KEY", "CODEXDB_GO_KEY", "CODEX_DB", "CREDENTIALS_DIRECTORY", "NO_COLOR"] {
             command.env_remove(name);
         }
         command.env("CODEX_HOME", self.path("home")).env("HOME", self.folder());
