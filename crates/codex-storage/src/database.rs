@@ -92,7 +92,8 @@ pub(crate) struct Shared {
     /// Who is told of long work that a caller waits for.
     pub(crate) observer: Observer,
     chore: Option<Arc<dyn Chore>>,
-    /// Where in the log which keys stand; empty until somebody asks for a history. Taken before the I/O lock.
+    /// Where in the log which keys stand; empty until somebody asks for a history. No other lock is
+    /// taken while it is held.
     pub(crate) key_index: Mutex<KeyIndex>,
     /// The index of the key slot that the database was opened with, as long as it is there. Held by whoever changes
     /// keys, so that one change follows the other.

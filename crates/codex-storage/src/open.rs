@@ -55,8 +55,8 @@ pub struct OpenOptions {
     pub background: Background,
     /// What is done with the database from time to time while it is open for writing.
     pub chore: Option<Arc<dyn Chore>>,
-    /// Who is told how far the opening is, and later the long work that a caller waits for: verifying, compacting and writing
-    /// a checkpoint.
+    /// Who is told how far the opening is, and later the long work that a caller waits for: verifying, compacting, writing
+    /// a checkpoint, and reading the past of a ledger.
     pub observer: Observer,
 }
 

@@ -8,7 +8,9 @@ use codex_crypto::{EncryptionKey, Unlock};
 use codex_storage::progress::{Observer, Progress, Stage};
 use codex_storage::sync::{Arc, Mutex};
 use codex_storage::vfs::sim::SimVfs;
-use codex_storage::{Background, Batch, Database, Mode, OpenOptions, RepairOptions, UnkeyedLog, repair};
+use codex_storage::{
+    Background, Batch, Database, Mode, OpenOptions, Point, RepairOptions, UnkeyedLog, repair,
+};
 
 const PATH: &str = "/folder/app.db";
 const RECORDS: u32 = 40;
@@ -108,6 +110,86 @@ fn what_a_caller_has_rewritten_is_told_and_what_is_read_of_it_again() {
     drop(database);
     let _database = open(&disk, Mode::Ledger, told.observer());
     assert_eq!(told.stages(), [Stage::ReadingCheckpoint, Stage::ReadingLog]);
+}
+
+#[test]
+fn reading_the_past_of_a_ledger_tells_how_far_it_is_where_the_log_is_read_for_it() {
+    let told = Told::default();
+    let database = open(&SimVfs::new(1), Mode::Ledger, told.observer());
+    // More than is read at a time.
+    (0..3).for_each(|_| fill(&database));
+    told.0.lock().clear();
+    let behind = u64::from(2 * RECORDS);
+    let past = database.at(Point::Sequence(behind)).expect("it is whole");
+    assert_eq!((past.sequence().0, told.stages()), (behind, vec![Stage::ReadingLog]));
+    database.log(behind..).expect("it is whole");
+    assert_eq!(told.stages(), [Stage::ReadingLog]);
+    database.history(b"key").expect("it is whole");
+    let told_of_the_rest = std::mem::take(&mut *told.0.lock());
+    assert!(!told_of_the_rest.is_empty(), "the rest of the index is made");
+    database.history(b"key").expect("it is whole");
+    database.log(behind..).expect("it is whole");
+    assert_eq!(told.stages(), [], "the index is there");
+
+    database.checkpoint().expect("the disk is whole");
+    (0..3).for_each(|_| fill(&database));
+    told.stages();
+    database.at(Point::Sequence(u64::from(3 * RECORDS) + behind)).expect("it is whole");
+    assert_eq!(told.stages(), [Stage::ReadingCheckpoint, Stage::ReadingLog]);
+}
+
+#[test]
+fn an_observer_may_read_and_commit_while_the_past_is_read() {
+    let disk = filled(Mode::Ledger);
+    let database: Arc<Mutex<Option<Arc<Database>>>> = Arc::default();
+    let commits = Arc::new(Mutex::new(0_u64));
+    let observer = Observer::new({
+        let (database, commits) = (database.clone(), commits.clone());
+        move |progress: Progress| {
+            let Some(database) = database.lock().clone() else { return };
+            let mut batch = Batch::new();
+            batch.set(b"told", &[&progress.done.to_be_bytes()]).expect("within bounds");
+            database.commit(batch).expect("no lock is held");
+            *commits.lock() += 1;
+        }
+    });
+    let opened = Arc::new(open(&disk, Mode::Ledger, observer));
+    *database.lock() = Some(opened.clone());
+    // What was committed meanwhile is behind the end that was known as the history was asked for.
+    assert_eq!(opened.history(b"told").expect("it is whole").count(), 0);
+    assert!(*commits.lock() >= 2, "the beginning and the end were told");
+    let log = opened.log(2..).expect("it is whole");
+    assert_eq!(log.count() as u64, u64::from(RECORDS) + *commits.lock() - 1);
+    let before = *commits.lock();
+    let versions = opened.history(b"told").expect("it is whole").count() as u64;
+    assert_eq!(versions, before);
+    *database.lock() = None;
+}
+
+#[test]
+fn a_history_goes_as_far_as_when_it_was_asked_for_though_the_index_knows_more() {
+    let set = |database: &Database| {
+        let mut batch = Batch::new();
+        batch.set(b"key", &[b"value"]).expect("within bounds");
+        database.commit(batch).expect("the disk is whole");
+    };
+    let versions = |database: &Database| database.history(b"key").expect("it is whole").count();
+    let database: Arc<Mutex<Option<Arc<Database>>>> = Arc::default();
+    let observer = Observer::new({
+        let database = database.clone();
+        move |_| {
+            // Once: another commit, and another history, come before the one that is told goes on.
+            let Some(database) = database.lock().take() else { return };
+            set(&database);
+            assert_eq!(versions(&database), 2);
+        }
+    });
+    let opened = Arc::new(open(&SimVfs::new(1), Mode::Ledger, observer));
+    set(&opened);
+    *database.lock() = Some(opened.clone());
+    // Both commits are in one part of the log as the index has it.
+    assert_eq!(versions(&opened), 1);
+    assert_eq!(versions(&opened), 2);
 }
 
 #[test]

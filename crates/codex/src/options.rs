@@ -276,7 +276,8 @@ impl Options {
     }
 
     /// Has `tell` called while the store is being opened, and then during [`Store::verify`], [`Store::backup`],
-    /// [`Store::rotate_backup`] and [`Store::compact`]: see [`Progress`].
+    /// [`Store::rotate_backup`] and [`Store::compact`], and while [`Store::at`], [`Store::history`] and [`Store::log`] read
+    /// the log for their answer: see [`Progress`].
     ///
     /// ```
     /// # let folder = tempfile::tempdir()?;

@@ -5,6 +5,7 @@ use std::fmt;
 use std::iter::FusedIterator;
 use std::ops::{Bound, RangeBounds};
 
+use super::history::place_before;
 use super::past::{PastLog, Place, STEP_LEN};
 use crate::batch::Operation;
 use crate::database::Shared;
@@ -37,8 +38,6 @@ pub struct LoggedCommits {
 
 impl LoggedCommits {
     pub(crate) fn of(shared: &Shared, range: impl RangeBounds<u64>) -> Result<Self> {
-        let mut index = shared.key_index.lock();
-        // Asked for with the index held, so that the index never knows more than the log has.
         let log = PastLog::of(shared)?;
         let first = match range.start_bound() {
             Bound::Included(&first) => first,
@@ -54,7 +53,7 @@ impl LoggedCommits {
         let place = if first > last {
             log.end()
         } else {
-            index.place_before(shared, &log, SequenceNumber(first.saturating_sub(1)))?
+            place_before(shared, &log, SequenceNumber(first.saturating_sub(1)))?
         };
         Ok(Self { log, place, first, last, read: VecDeque::new() })
     }

@@ -9,12 +9,13 @@
 use std::fmt;
 use std::iter::FusedIterator;
 
-use super::past::{PastLog, Place};
+use super::past::{PastLog, Place, STEP_LEN};
 use crate::batch::{Operation, check_key};
 use crate::database::Shared;
 use crate::error::Result;
 use crate::format::SequenceNumber;
 use crate::log::scan::Found;
+use crate::progress::Stage;
 use crate::record::{Record, hash_of};
 
 /// Which parts of a log may hold a key.
@@ -36,14 +37,15 @@ struct Segment {
 }
 
 impl KeyIndex {
-    /// Goes on at least up to a commit.
+    /// Goes on up to a commit at least, or by as much of the log as is read at a time.
     fn extend(&mut self, log: &PastLog, sequence: SequenceNumber) -> Result<()> {
         if self.end(log).sequence >= sequence {
             return Ok(());
         }
         self.drop_short_end(log);
+        let enough = self.end(log).offset.saturating_add(STEP_LEN);
         let mut hashes = Vec::new();
-        while self.end(log).sequence < sequence {
+        while self.end(log).sequence < sequence && self.end(log).offset < enough {
             let mut clears = false;
             let to = log.step(self.end(log), log.end(), SEGMENT_LEN, |found| match found.record.key() {
                 Some(key) => hashes.push(hash_of(key)),
@@ -53,24 +55,6 @@ impl KeyIndex {
             self.segments.push(Segment { to, hash_count: self.hashes.len(), clears });
         }
         Ok(())
-    }
-
-    /// Where to begin in order to read what stands behind a commit. To skip what stands before it, that is read once,
-    /// unless the checkpoint skips it.
-    pub(super) fn place_before(
-        &mut self,
-        shared: &Shared,
-        log: &PastLog,
-        sequence: SequenceNumber,
-    ) -> Result<Place> {
-        if self.end(log).sequence < sequence
-            && let Some(checkpoint) = log.checkpoint(shared, sequence)?
-        {
-            return Ok(Place::of(&checkpoint.covers));
-        }
-        self.extend(log, sequence)?;
-        let count = self.segments.partition_point(|segment| segment.to.sequence <= sequence);
-        Ok(count.checked_sub(1).map_or_else(|| log.start(), |last| self.segments[last].to))
     }
 
     /// The last segment is read again together with what came behind it if that was little, so that however often
@@ -88,17 +72,21 @@ impl KeyIndex {
         self.segments.last().map_or_else(|| log.start(), |segment| segment.to)
     }
 
-    /// The segments that tell the history of a key, oldest first: those that may hold it, and behind each the next one
-    /// that may have cleared it.
+    /// The segments of a log that tell the history of a key, oldest first: those that may hold it, and behind each the
+    /// next one that may have cleared it. The index may know more than the log has.
     fn segments_of(&self, log: &PastLog, key: &[u8]) -> Vec<(Place, Place)> {
         let hash = hash_of(key);
         let mut found = Vec::new();
         let mut from = log.start();
         let (mut hashes_before, mut may_be_live) = (0, false);
         for segment in &self.segments {
+            if from.offset >= log.end().offset {
+                break;
+            }
             let holds = self.hashes[hashes_before..segment.hash_count].contains(&hash);
             if holds || (segment.clears && may_be_live) {
-                found.push((from, segment.to));
+                let to = if segment.to.offset < log.end().offset { segment.to } else { log.end() };
+                found.push((from, to));
                 may_be_live = holds;
             }
             from = segment.to;
@@ -106,6 +94,42 @@ impl KeyIndex {
         }
         found
     }
+}
+
+/// Has the index know the log up to a commit. The index is held for one step at a time, so that nothing is locked while
+/// the database's observer is told.
+fn catch_up(shared: &Shared, log: &PastLog, sequence: SequenceNumber) -> Result<()> {
+    let from = shared.key_index.lock().end(log);
+    if from.sequence >= sequence {
+        return Ok(());
+    }
+    let mut meter = shared.observer.begin(Stage::ReadingLog, log.end().offset - from.offset);
+    loop {
+        let mut index = shared.key_index.lock();
+        index.extend(log, sequence)?;
+        let end = index.end(log);
+        drop(index);
+        if end.sequence >= sequence {
+            meter.finish();
+            return Ok(());
+        }
+        meter.reach(end.offset.saturating_sub(from.offset));
+    }
+}
+
+/// Where to begin in order to read what stands behind a commit. To skip what stands before it, that is read once, unless
+/// the checkpoint skips it.
+pub(super) fn place_before(shared: &Shared, log: &PastLog, sequence: SequenceNumber) -> Result<Place> {
+    let known = shared.key_index.lock().end(log).sequence;
+    if known < sequence
+        && let Some(checkpoint) = log.checkpoint(shared, sequence)?
+    {
+        return Ok(Place::of(&checkpoint.covers));
+    }
+    catch_up(shared, log, sequence)?;
+    let index = shared.key_index.lock();
+    let count = index.segments.partition_point(|segment| segment.to.sequence <= sequence);
+    Ok(count.checked_sub(1).map_or_else(|| log.start(), |last| index.segments[last].to))
 }
 
 /// What a commit made of a key.
@@ -147,11 +171,9 @@ pub struct History {
 impl History {
     pub(crate) fn of(shared: &Shared, key: &[u8]) -> Result<Self> {
         check_key(key)?;
-        let mut index = shared.key_index.lock();
-        // Asked for with the index held, so that the index never knows more than the log has.
         let log = PastLog::of(shared)?;
-        index.extend(&log, log.end().sequence)?;
-        let segments = index.segments_of(&log, key);
+        catch_up(shared, &log, log.end().sequence)?;
+        let segments = shared.key_index.lock().segments_of(&log, key);
         Ok(Self { log, key: key.into(), segments, read: Vec::new(), end: None })
     }
 

@@ -134,7 +134,7 @@ impl PastLog {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(StorageError::io("open", &path)(error)),
         };
-        let found = checkpoint::read(&*file, &path, &self.seals, Observer::NONE)?;
+        let found = checkpoint::read(&*file, &path, &self.seals, &shared.observer)?;
         // One that was written since then may cover more than this log's end.
         let Some(found) = found.filter(|found| found.covers.sequence <= sequence) else { return Ok(None) };
         checkpoint::confirm(&found, self.file())?;
@@ -171,6 +171,8 @@ pub(crate) fn view_at(shared: &Shared, point: Point) -> Result<View> {
     }
     let mut reached = place.sequence;
     let mut passed = false;
+    let from = place.offset;
+    let mut meter = shared.observer.begin(Stage::ReadingLog, end.offset - from);
     while !passed && point != Point::Sequence(place.sequence.0) && place.offset < end.offset {
         place = past.step(place, end, STEP_LEN, |found| {
             passed |= point.is_before(found.sequence, found.time_ns);
@@ -179,7 +181,9 @@ pub(crate) fn view_at(shared: &Shared, point: Point) -> Result<View> {
                 reached = found.sequence;
             }
         })?;
+        meter.reach(place.offset - from);
     }
+    meter.finish();
     Ok(View::whole(&Arc::new(RwLock::new(table.finish(reached, None)?))))
 }
 
