@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 use crate::exit::{Failure, Place};
 use crate::key;
 use crate::lines::{self, Input, LINE_LEN_MAX};
+use crate::progress::Bars;
 use crate::record::{self, Record};
 use crate::value::Value;
 
@@ -257,10 +258,12 @@ pub(crate) struct Written {
 pub(crate) fn write(
     view: &View,
     key_column: &str,
+    bars: &Bars,
     target: &mut impl Write,
     failed: impl Fn(io::Error) -> Failure,
 ) -> Result<Written, Failure> {
-    let columns = Columns::of(view, key_column)?;
+    let columns = Columns::of(view, key_column, bars)?;
+    let total = Some(view.len() as u64);
     let csv_failed = |error: csv::Error| match error.into_kind() {
         csv::ErrorKind::Io(error) => failed(error),
         _ => failed(io::Error::other("a row has another length than the first")),
@@ -270,6 +273,7 @@ pub(crate) fn write(
     let mut written = Written::default();
     let mut cells = vec![String::new(); columns.names.len()];
     for entry in view.entries(..) {
+        bars.count("exporting", "records", written.records, total);
         let entry = entry?;
         cells.iter_mut().for_each(String::clear);
         text_of(&entry.key, "key")?.clone_into(&mut cells[0]);
@@ -292,9 +296,10 @@ struct Columns {
 }
 
 impl Columns {
-    fn of(view: &View, key_column: &str) -> Result<Self, Failure> {
+    fn of(view: &View, key_column: &str, bars: &Bars) -> Result<Self, Failure> {
         let mut columns = Self { names: vec![key_column.to_owned()], index: HashMap::new() };
-        for entry in view.entries(..) {
+        for (done, entry) in (0..).zip(view.entries(..)) {
+            bars.count("finding the columns", "records", done, Some(view.len() as u64));
             let entry = entry?;
             text_of(&entry.key, "key")?;
             for (name, _) in cells_of(&entry)? {

@@ -4,7 +4,7 @@
 
 mod table;
 
-use std::io::{self, BufWriter, Stdout, Write};
+use std::io::{self, BufWriter, IsTerminal as _, Stdout, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -21,6 +21,8 @@ pub(crate) struct Output {
     format: Format,
     quiet: bool,
     bars: Bars,
+    /// Whether results go where the bars may be.
+    on_terminal: bool,
     stream: BufWriter<Stdout>,
     /// Rows that wait for others, with which they form columns.
     table: Table,
@@ -34,6 +36,7 @@ impl Output {
             format,
             quiet: notes == Notes::Off,
             bars: if wanted { Bars::on_terminal() } else { Bars::off() },
+            on_terminal: io::stdout().is_terminal(),
             stream: BufWriter::with_capacity(BUFFER_LEN, io::stdout()),
             table: Table::default(),
             interrupted: Arc::default(),
@@ -99,6 +102,7 @@ impl Output {
 
     /// Prints one line of JSON.
     pub(crate) fn object(&mut self, object: &impl Serialize) -> Result<(), Failure> {
+        self.make_room();
         serde_json::to_writer(&mut self.stream, object).map_err(|error| Failure::output(error.into()))?;
         self.bytes(b"\n")
     }
@@ -114,7 +118,15 @@ impl Output {
             self.table = Table::default();
             return Err(Failure::Interrupted);
         }
+        self.make_room();
         self.stream.write_all(bytes).map_err(Failure::output)
+    }
+
+    /// No bar stands where results are printed, until all of them are.
+    fn make_room(&self) {
+        if self.on_terminal {
+            self.bars.hold();
+        }
     }
 
     /// Prints the rows that wait.
@@ -125,13 +137,18 @@ impl Output {
 
     /// Where whole records are written; its errors are a [`Failure::output`].
     pub(crate) fn stream(&mut self) -> &mut impl Write {
+        self.make_room();
         &mut self.stream
     }
 
     /// Hands on what has been printed. A program that reads along sees it now.
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
+        // Of work that failed, a bar still stands.
+        self.bars.clear();
         self.end_table()?;
-        self.stream.flush().map_err(Failure::output)
+        self.stream.flush().map_err(Failure::output)?;
+        self.bars.release();
+        Ok(())
     }
 
     /// Where long work shows how far it is.

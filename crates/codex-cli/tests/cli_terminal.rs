@@ -130,6 +130,50 @@ fn work_of_more_than_a_second_has_a_bar_on_a_terminal_that_is_gone_behind_it() {
 }
 
 #[test]
+fn what_prints_for_more_than_a_second_has_a_bar_where_its_rows_go_elsewhere() {
+    let scratch = Scratch::in_memory();
+    if !scratch.sh("command -v script").status.success() {
+        skipped("no bar was looked for, since there is no `script` to play a terminal");
+        return;
+    }
+    let value = "7".repeat(500);
+    let sets = (0..2000).map(|number| format!("begin\nset k {value}\nset k{number} {value}\ncommit\n"));
+    scratch.write("sets", sets.collect::<Vec<_>>().concat());
+    let filled = scratch.sh("$CODEX --file a.db -q --mode ledger --json interactive <sets >acknowledged");
+    assert!(filled.status.success(), "{}", stderr(&filled));
+    // The rows are taken slowly until the bar is seen, and then all that are left.
+    let run = |verb: &str| {
+        let output = scratch.sh(&format!(
+            "export TERM=xterm
+             rm -f rows; mkfifo rows; : >seen
+             script -qefc '\"$CODEX\" --file a.db {verb} >rows' /dev/null >seen </dev/null &
+             exec 3<rows
+             tries=0
+             until grep -q 'iB\\|/s' seen; do
+                 dd bs=1000 count=1 <&3 >>taken 2>/dev/null
+                 tries=$((tries + 1)); [ $tries -lt 3000 ] || exit 1
+                 sleep 0.01
+             done
+             cat <&3 >>taken
+             wait"
+        ));
+        let seen = String::from_utf8_lossy(&scratch.read("seen")).into_owned();
+        assert!(output.status.success(), "{verb}: no bar was shown: {seen:?} {}", stderr(&output));
+        seen
+    };
+    for (verb, parts) in [
+        ("log", &["reading", " of 2,000 commits, "][..]),
+        ("history k", &["reading", " versions, "]),
+        ("export", &["exporting", " of 2,001 records, "]),
+    ] {
+        let seen = run(verb);
+        assert!(parts.iter().all(|part| seen.contains(part)), "{verb}: {seen:?}");
+        let behind = seen.rsplit("\x1b[2K").next().expect("it was cleared");
+        assert!(!behind.contains(parts[0]), "{verb}: {seen:?}");
+    }
+}
+
+#[test]
 fn what_nothing_brings_back_is_asked_for_on_a_terminal() {
     let scratch = Scratch::new();
     if !scratch.sh("command -v script").status.success() {

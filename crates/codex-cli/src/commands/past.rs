@@ -12,6 +12,7 @@ use super::{Access, open};
 use crate::args::{At, Diff, Global, History, Log};
 use crate::exit::Failure;
 use crate::output::Output;
+use crate::progress::Bars;
 use crate::record::{self, Content, Name};
 use crate::{key, point};
 
@@ -49,7 +50,8 @@ pub(super) fn history(global: &Global, history: &History, output: &mut Output) -
         return Err(Failure::new(ErrorKind::NotFound, "no commit has ever set this key"));
     }
     output.columns(&["commit", "time", "change", "value"]);
-    for version in versions.take(history.limit.unwrap_or(usize::MAX)) {
+    for (done, version) in (0..).zip(versions.take(history.limit.unwrap_or(usize::MAX))) {
+        output.bars().count("reading", "versions", done, None);
         let Version { sequence, time, change, .. } = version?;
         let (time, (change, entry)) = (point::shown(time), change_of(&change));
         if output.is_json() {
@@ -81,7 +83,7 @@ pub(super) fn log(global: &Global, log: &Log, output: &mut Output) -> Result<(),
     let limit = log.limit.unwrap_or(usize::MAX);
     let store = open(global, Access::Read, output)?;
     output.columns(&["commit", "time", "change", "key", "value"]);
-    let commits = commits(&store, since, until)?;
+    let commits = commits(&store, since, until, output.bars().clone())?;
     let commits = commits.filter_map(|commit| match commit {
         Ok(mut commit) => {
             commit.operations.retain(|operation| concerns(operation, glob.as_ref()));
@@ -111,6 +113,7 @@ fn commits(
     store: &Store,
     since: Option<Point>,
     until: Option<Point>,
+    bars: Bars,
 ) -> Result<impl Iterator<Item = codex::Result<LoggedCommit>>, Failure> {
     let first = if let Some(Point::Sequence(first)) = since { first } else { 0 };
     let last = if let Some(Point::Sequence(last)) = until { last } else { u64::MAX };
@@ -122,7 +125,15 @@ fn commits(
         (Ok(commit), Some(Point::Time(until))) => commit.time <= until,
         _ => true,
     };
-    Ok(past(store.log(first..=last))?.skip_while(is_before).take_while(is_within))
+    // A time says nothing of how many there are: then it may be over before.
+    let first = first.max(1);
+    let total = (last.min(store.view().sequence()) + 1).saturating_sub(first);
+    let show = move |commit: &codex::Result<LoggedCommit>| {
+        if let Ok(commit) = commit {
+            bars.count("reading", "commits", commit.sequence - first, Some(total));
+        }
+    };
+    Ok(past(store.log(first..=last))?.inspect(show).skip_while(is_before).take_while(is_within))
 }
 
 /// A pattern of keys from an argument.

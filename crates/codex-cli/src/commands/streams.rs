@@ -171,7 +171,8 @@ pub(super) fn export(global: &Global, args: &Export, output: &mut Output) -> Res
     let view = view(global, &args.at, output)?;
     let path = &args.file;
     if path == Path::new("-") {
-        let written = write_as(args, &view, output.stream(), Failure::output)?;
+        let bars = output.bars().clone();
+        let written = write_as(args, &view, &bars, output.stream(), Failure::output)?;
         note_expiring(written, output);
         return Ok(());
     }
@@ -191,7 +192,7 @@ pub(super) fn export(global: &Global, args: &Export, output: &mut Output) -> Res
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // A temporary file is 0600 whatever the umask; it gets its name when it is whole and durable.
     let mut file = NamedTempFile::new_in(folder).map_err(failed)?;
-    let written = write_as(args, &view, &mut BufWriter::new(file.as_file_mut()), failed)?;
+    let written = write_as(args, &view, output.bars(), &mut BufWriter::new(file.as_file_mut()), failed)?;
     file.as_file().sync_all().map_err(failed)?;
     if args.overwrite {
         file.persist(path).map_err(|error| failed(error.error))?;
@@ -211,16 +212,19 @@ pub(super) fn export(global: &Global, args: &Export, output: &mut Output) -> Res
 fn write_as(
     args: &Export,
     view: &View,
+    bars: &Bars,
     target: &mut impl Write,
     failed: impl Fn(io::Error) -> Failure,
 ) -> Result<Written, Failure> {
-    match args.format {
+    let written = match args.format {
         Form::Jsonl => {
-            let records = write_records(view, target, failed)?;
-            Ok(Written { records, expiring: 0 })
+            let records = write_records(view, bars, target, failed)?;
+            Written { records, expiring: 0 }
         }
-        Form::Csv => csv_records::write(view, args.csv.key_column(), target, failed),
-    }
+        Form::Csv => csv_records::write(view, args.csv.key_column(), bars, target, failed)?,
+    };
+    bars.clear();
+    Ok(written)
 }
 
 /// Says what CSV does not hold.
@@ -244,11 +248,13 @@ fn is_database(path: &Path) -> bool {
 /// Writes every record of one view; how many that are.
 pub(super) fn write_records(
     view: &View,
+    bars: &Bars,
     target: &mut impl Write,
     failed: impl Fn(io::Error) -> Failure,
 ) -> Result<u64, Failure> {
-    let mut count = 0;
+    let (mut count, total) = (0, Some(view.len() as u64));
     for entry in view.entries(..) {
+        bars.count("exporting", "records", count, total);
         let entry = entry?;
         record::write(target, &entry).map_err(&failed)?;
         count += 1;

@@ -198,7 +198,7 @@ fn records_of_data() -> usize {
 /// What `codex export` would write.
 fn export(store: &Store) -> Result<Vec<u8>, Failure> {
     let mut text = Vec::new();
-    write_records(&store.view(), &mut text, Failure::output)?;
+    write_records(&store.view(), &Bars::off(), &mut text, Failure::output)?;
     Ok(text)
 }
 
