@@ -1,5 +1,9 @@
-//! What can come next in a command: verbs, options, record keys; and which arguments are still to come.
+//! What can come next in a command: verbs, options, record keys, files; and which arguments are still to come.
 
+use std::fs;
+use std::path::Path;
+
+use clap::ValueHint;
 use codex::Store;
 
 use super::step::{MODE_NAMES, SHELL_COMMANDS};
@@ -17,8 +21,8 @@ pub(super) struct Completion {
 #[derive(Debug)]
 struct Verb {
     name: String,
-    /// Options by their long names, and whether a value comes behind them.
-    options: Vec<(String, bool)>,
+    /// Options by their long names, and what comes behind those that take a value.
+    options: Vec<(String, Option<Wanted>)>,
     /// How the usage names the arguments, in their order.
     places: Vec<Place>,
 }
@@ -26,8 +30,17 @@ struct Verb {
 #[derive(Debug)]
 struct Place {
     shown: String,
-    is_key: bool,
+    wanted: Wanted,
     repeats: bool,
+}
+
+/// What an argument is, or the value of an option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    Key,
+    File,
+    /// Nothing that could be listed.
+    Other,
 }
 
 impl Completion {
@@ -50,8 +63,12 @@ impl Completion {
                 Some(verb) if last.starts_with('-') => {
                     beginning(verb.options.iter().map(|(name, _)| &**name), &last)
                 }
-                Some(verb) if verb.wants_key(arguments) => self.keys(&last),
-                _ => Vec::new(),
+                Some(verb) => match verb.wanted(arguments) {
+                    Wanted::Key => self.keys(&last),
+                    Wanted::File => files(&last),
+                    Wanted::Other => Vec::new(),
+                },
+                None => Vec::new(),
             },
         };
         (start, found)
@@ -63,7 +80,7 @@ impl Completion {
         let [name, arguments @ ..] = words.as_slice() else { return None };
         let verb = self.verb(name.source())?;
         let sources: Vec<_> = arguments.iter().map(Word::source).collect();
-        if !last.is_empty() || !line.ends_with(' ') || verb.value_follows(&sources) {
+        if !last.is_empty() || !line.ends_with(' ') || verb.value_behind(&sources).is_some() {
             return None;
         }
         let given = verb.given(&sources);
@@ -77,17 +94,8 @@ impl Completion {
 
     /// Keys of the open database that begin with what was typed, as words; the first [`KEYS_MAX`] of them.
     fn keys(&self, typed: &str) -> Vec<String> {
+        let Some(prefix) = meant(typed) else { return Vec::new() };
         let in_quotes = typed.starts_with('"');
-        let prefix = if in_quotes {
-            match serde_json::from_str::<String>(&format!("{typed}\"")) {
-                Ok(text) => text,
-                Err(_) => return Vec::new(),
-            }
-        } else if typed.starts_with('\'') || typed.starts_with("$'") {
-            return Vec::new();
-        } else {
-            typed.to_owned()
-        };
         let word = |key: &[u8]| match std::str::from_utf8(key) {
             Ok(text) if in_quotes => serde_json::to_string(text).expect("a text is always JSON"),
             _ => quoted(key).into_owned(),
@@ -101,8 +109,9 @@ impl Completion {
 impl Verb {
     fn of(command: &clap::Command) -> Self {
         let options = command.get_arguments().filter_map(|argument| {
-            let name = argument.get_long()?;
-            Some((format!("--{name}"), argument.get_action().takes_values()))
+            let name = format!("--{}", argument.get_long()?);
+            let wanted = if KEY_OPTIONS.contains(&&*name) { Wanted::Key } else { file_or_other(argument) };
+            Some((name, argument.get_action().takes_values().then_some(wanted)))
         });
         let places = command.get_positionals().map(|argument| {
             let name = argument.get_value_names().and_then(<[_]>::first).map_or("", |name| name.as_str());
@@ -110,34 +119,86 @@ impl Verb {
             let name = format!("{name}{}", if repeats { "…" } else { "" });
             Place {
                 shown: if argument.is_required_set() { name.clone() } else { format!("[{name}]") },
-                is_key: name.trim_end_matches('…') == "KEY",
+                wanted: if name.trim_end_matches('…') == "KEY" {
+                    Wanted::Key
+                } else {
+                    file_or_other(argument)
+                },
                 repeats,
             }
         });
-        let everywhere = ["--json", "--help"].map(|name| (name.to_owned(), false));
+        let everywhere = ["--json", "--help"].map(|name| (name.to_owned(), None));
         let options = options.chain(everywhere).collect();
         Self { name: command.get_name().to_owned(), options, places: places.collect() }
     }
 
-    /// Whether the last word is an option whose value comes next.
-    fn value_follows(&self, words: &[&str]) -> bool {
-        words.last().is_some_and(|last| self.options.iter().any(|(name, takes)| name == last && *takes))
+    /// What the last word, an option, takes next.
+    fn value_behind(&self, words: &[&str]) -> Option<Wanted> {
+        let last = words.last()?;
+        self.options.iter().find(|(name, _)| name == last)?.1
     }
 
     /// How many of the arguments are given.
     fn given(&self, words: &[&str]) -> usize {
-        let is_value = |index: usize| self.value_follows(&words[..index]);
+        let is_value = |index: usize| self.value_behind(&words[..index]).is_some();
         (0..words.len()).filter(|index| !words[*index].starts_with('-') && !is_value(*index)).count()
     }
 
-    fn wants_key(&self, words: &[&str]) -> bool {
-        if self.value_follows(words) {
-            return words.last().is_some_and(|last| KEY_OPTIONS.contains(last));
-        }
-        let given = self.given(words);
-        let place = self.places.get(given).or_else(|| self.places.last().filter(|place| place.repeats));
-        place.is_some_and(|place| place.is_key)
+    /// What the next word is.
+    fn wanted(&self, words: &[&str]) -> Wanted {
+        self.value_behind(words).unwrap_or_else(|| {
+            let given = self.given(words);
+            let place = self.places.get(given).or_else(|| self.places.last().filter(|place| place.repeats));
+            place.map_or(Wanted::Other, |place| place.wanted)
+        })
     }
+}
+
+fn file_or_other(argument: &clap::Arg) -> Wanted {
+    if argument.get_value_hint() == ValueHint::AnyPath { Wanted::File } else { Wanted::Other }
+}
+
+/// What a word means that is being typed; `None` where it is in quotes of which the rest cannot be told.
+fn meant(typed: &str) -> Option<String> {
+    if typed.starts_with('"') {
+        serde_json::from_str(&format!("{typed}\"")).ok()
+    } else if typed.starts_with('\'') || typed.starts_with("$'") {
+        None
+    } else {
+        Some(typed.to_owned())
+    }
+}
+
+/// Files and folders whose path begins with what was typed, as words, in order; hidden ones only where their dot was
+/// typed. A folder ends with `/`, and its quotes stay open, so that it can be gone on with.
+fn files(typed: &str) -> Vec<String> {
+    let Some(path) = meant(typed) else { return Vec::new() };
+    let (folder, begun) = path.rfind('/').map_or(("", &*path), |slash| path.split_at(slash + 1));
+    // A folder that cannot be read is no help; the command that is being typed will say so.
+    let Ok(entries) = fs::read_dir(if folder.is_empty() { Path::new(".") } else { Path::new(folder) }) else {
+        return Vec::new();
+    };
+    let mut found: Vec<_> = entries
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            let name = entry.file_name().into_string().ok()?;
+            let is_wanted = name.starts_with(begun) && (!name.starts_with('.') || begun.starts_with('.'));
+            let is_folder = is_wanted && fs::metadata(entry.path()).is_ok_and(|file| file.is_dir());
+            is_wanted.then(|| format!("{folder}{name}{}", if is_folder { "/" } else { "" }))
+        })
+        .collect();
+    found.sort_unstable();
+    let in_quotes = typed.starts_with('"');
+    let word = |path: String| {
+        let is_folder = path.ends_with('/');
+        let word = if in_quotes {
+            serde_json::to_string(&path).expect("a text is always JSON")
+        } else {
+            quoted(path.as_bytes()).into_owned()
+        };
+        if is_folder { word.strip_suffix('"').map(str::to_owned).unwrap_or(word) } else { word }
+    };
+    found.into_iter().map(word).collect()
 }
 
 /// Which of the words begin with what was typed.
@@ -188,6 +249,40 @@ mod tests {
             let expected: Vec<_> = expected.into_iter().map(str::to_owned).collect();
             assert_eq!(completion.complete(line), (start, expected), "{line}");
         }
+    }
+
+    #[test]
+    fn a_file_is_completed_where_a_command_takes_one() {
+        let (folder, completion) = completion([]);
+        for name in ["a b.csv", "all.jsonl", ".hidden"] {
+            fs::write(folder.path().join(name), "").expect("it takes files");
+        }
+        fs::create_dir_all(folder.path().join("sub folder/deeper")).expect("it takes folders");
+        let root = folder.path().to_str().expect("text");
+        let complete = |line: &str| {
+            let (start, words) = completion.complete(&line.replace('@', root));
+            let words: Vec<_> = words.into_iter().map(|word| word.replace(root, "@")).collect();
+            (line.replace('@', root).len() - start, words)
+        };
+        let len = |typed: &str| typed.replace('@', root).len();
+        for (verb, typed, expected) in [
+            ("import ", "@/al", vec!["@/all.jsonl"]),
+            ("export --format csv ", "@/a", vec!["\"@/a b.csv\"", "@/a.db", "@/a.db.lock", "@/all.jsonl"]),
+            ("backup ", "\"@/all", vec!["\"@/all.jsonl\""]),
+            ("import ", "@/s", vec!["\"@/sub folder/"]),
+            ("import ", "\"@/sub folder/", vec!["\"@/sub folder/deeper/"]),
+            ("batch ", "@/.", vec!["@/.hidden"]),
+            ("verify --head ", "@/al", vec!["@/all.jsonl"]),
+            ("import ", "@/nothing/", vec![]),
+            ("import ", "'@/al", vec![]),
+            ("get ", "@/al", vec![]),
+            ("import --format ", "@/al", vec![]),
+        ] {
+            let expected: Vec<_> = expected.into_iter().map(str::to_owned).collect();
+            assert_eq!(complete(&format!("{verb}{typed}")), (len(typed), expected), "{verb}{typed}");
+        }
+        let (_, here) = completion.complete("import Car");
+        assert_eq!(here, ["Cargo.toml"], "without a folder it is the current one, which is the package's");
     }
 
     #[test]

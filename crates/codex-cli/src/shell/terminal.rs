@@ -131,8 +131,8 @@ impl Completer for Assistant {
         _: &Context<'_>,
     ) -> rustyline::Result<(usize, Vec<Pair>)> {
         let (start, words) = self.0.complete(&line[..position]);
-        // What is the only one needs no more signs.
-        let behind = if words.len() == 1 { " " } else { "" };
+        // What is the only one needs no more signs, unless it is a folder.
+        let behind = if words.len() == 1 && !words[0].ends_with('/') { " " } else { "" };
         let pairs =
             words.into_iter().map(|word| Pair { replacement: format!("{word}{behind}"), display: word });
         Ok((start, pairs.collect()))
