@@ -113,3 +113,25 @@ fn the_members_that_stats_prints_are_those_of_the_serialized_figures() {
         assert_eq!(&verified[name], value, "{name}");
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn a_log_that_is_emptied_while_it_is_written_goes_on_at_its_beginning() {
+    let scratch = Scratch::new();
+    // As logrotate's copytruncate does it, once something is logged and before the second commit.
+    let output = scratch.sh("mkfifo commands
+         $CODEX --file a.db -q --log json --log-level debug --log-file log interactive <commands &
+         exec 3>commands
+         echo 'set a 1' >&3; echo count >&3
+         tries=0
+         until [ -s log ]; do tries=$((tries + 1)); [ $tries -lt 3000 ] || exit 1; sleep 0.01; done
+         cp log log.1; : >log
+         echo 'set b 2' >&3; echo .quit >&3; exec 3>&-
+         wait");
+    assert!(output.status.success(), "{}", stderr(&output));
+    let log = |name: &str| String::from_utf8(scratch.read(name)).expect("text");
+    assert!(!events(&log("log.1")).is_empty());
+    assert_eq!(messages(&events(&log("log"))).last(), Some(&"ended"), "each line of it is an event");
+    // And it is taken for a log.
+    scratch.ok("--file a.db --log json --log-file log get b");
+}
