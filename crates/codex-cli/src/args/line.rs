@@ -4,7 +4,8 @@ use std::ffi::OsString;
 
 use clap::{CommandFactory, FromArgMatches, Parser};
 
-use super::{Command, Lists, check_output, refuse_option, usage};
+use super::Command;
+use super::parse::{Lists, check_output, refuse_option, usage};
 use crate::exit::Failure;
 
 /// A command of the shell.
