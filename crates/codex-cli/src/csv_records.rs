@@ -44,17 +44,17 @@ impl Rows {
         let mut builder = csv::ReaderBuilder::new();
         let reader = builder.has_headers(false).buffer_capacity(64 * 1024).from_reader(Strict::new(input));
         let mut rows = Self { reader, names: Vec::new(), key_column: 0, cells, row: csv::ByteRecord::new() };
-        if rows.advance()?.is_none() {
+        let Some(line) = rows.advance()? else {
             return Err(lines::fault(1, "there is no row, and the first one names the columns"));
-        }
+        };
         let names: Vec<_> =
-            (0..rows.row.len()).map(|column| rows.cell(1, column)).collect::<Result<_, _>>()?;
+            (0..rows.row.len()).map(|column| rows.cell(line, column)).collect::<Result<_, _>>()?;
         let mut seen = HashSet::new();
         if let Some(again) = names.iter().position(|name| !seen.insert(*name)) {
-            return Err(fault(1, again, "has the name of another one"));
+            return Err(fault(line, again, "has the name of another one"));
         }
         let key = names.iter().position(|name| *name == key_column).ok_or_else(|| {
-            lines::fault(1, "no column has the name of the key column").hint(
+            lines::fault(line, "no column has the name of the key column").hint(
                 "the first row names the columns; --key-column says which holds the keys (default: key)",
             )
         })?;
@@ -427,6 +427,9 @@ mod tests {
             (&b""[..], "line 1 is wrong: there is no row"),
             (b"s3cret,b\n1,2\n", "line 1 is wrong: no column has the name of the key column"),
             (b"id,s3cret,s3cret\n", "line 1 is wrong: column 3 has the name of another one"),
+            (b"\n\nid,s3cret,s3cret\n", "line 3 is wrong: column 3 has the name of another one"),
+            (b"\r\ns3cret\n", "line 2 is wrong: no column has the name of the key column"),
+            (b"\nid,\xff\n", "line 2 is wrong: column 2 is not UTF-8"),
             (b"id,v\nk,1\n\nk2,s3cret,3\n", "line 4 is wrong: it has 3 cells, and the first row has 2"),
             (b"v,id\ns3cret,\n", "line 2 is wrong: column 2 is no key: a key has at least one byte"),
             (b"id,v\n\"s3\ncret\",1\nk,\xff\n", "line 4 is wrong: column 2 is not UTF-8"),
