@@ -158,6 +158,8 @@ fn is_json_word(cell: &str) -> bool {
 /// closed, and take the rest of the file for one cell: then a file that was cut off would look whole.
 struct Strict<R> {
     input: R,
+    /// Nothing was read yet.
+    begins: bool,
     at: At,
     line: u64,
     /// The first lines of the rows that were passed on and not parsed yet; blank lines are no rows.
@@ -180,7 +182,15 @@ enum At {
 
 impl<R> Strict<R> {
     fn new(input: R) -> Self {
-        Self { input, at: At::RowStart, line: 1, rows: VecDeque::new(), quoted_at: 1, left: LINE_LEN_MAX }
+        Self {
+            input,
+            begins: true,
+            at: At::RowStart,
+            line: 1,
+            rows: VecDeque::new(),
+            quoted_at: 1,
+            left: LINE_LEN_MAX,
+        }
     }
 
     fn pass(&mut self, bytes: &[u8]) -> Result<(), Fault> {
@@ -201,8 +211,6 @@ impl<R> Strict<R> {
                 (At::Quote, _) => {
                     return Err(Fault { line: self.line, what: "a quoted cell goes on behind its quote" });
                 }
-                // A byte order mark stands before the first cell.
-                (At::CellStart, 0xEF | 0xBB | 0xBF) if self.line == 1 => At::CellStart,
                 (At::RowStart | At::CellStart | At::Bare, _) => At::Bare,
             };
             self.line += u64::from(*byte == b'\n');
@@ -221,7 +229,10 @@ impl<R: Read> Read for Strict<R> {
             .left
             .checked_sub(read as u64)
             .ok_or(Fault { line: self.line, what: "longer than any record can be" })?;
-        self.pass(&buffer[..read])?;
+        let passed = &buffer[..read];
+        // The parser takes a byte order mark away where the first piece that it gets begins with one, and nowhere else.
+        let begins = std::mem::take(&mut self.begins);
+        self.pass(if begins { passed.strip_prefix(BYTE_ORDER_MARK).unwrap_or(passed) } else { passed })?;
         Ok(read)
     }
 }
@@ -364,6 +375,8 @@ fn text_of<'a>(bytes: &'a [u8], what: &str) -> Result<&'a str, Failure> {
     })
 }
 
+/// Of UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// The column of what is no object.
 const VALUE: &str = "value";
 /// What spreadsheets take. The names of the columns are in memory.
@@ -419,6 +432,14 @@ mod tests {
             let read = read(text, Cells::Inferred).expect("it is right");
             assert_eq!(read[0].1, "k");
         }
+    }
+
+    #[test]
+    fn only_where_the_file_begins_is_a_byte_order_mark_none_of_its_text() {
+        let inside = read("id,\u{feff}\"v\nk,1\n".as_bytes(), Cells::Inferred).expect("it is right");
+        assert_eq!(inside[0], (2, "k".into(), "{\"\u{feff}\\\"v\":1}".into()), "its quote is no quoting");
+        let blank = read("\u{feff}\nid,v\nk,1\n".as_bytes(), Cells::Inferred).expect("it is right");
+        assert_eq!(blank[0], (3, "k".into(), "{\"v\":1}".into()), "it begins no row");
     }
 
     #[test]
