@@ -53,6 +53,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     seeds.add("import", "records", &[lines.as_bytes()])?;
     let lines = "{\"op\":\"set\",\"key\":\"a\",\"codec\":\"raw\",\"value_base64\":\"\"}\r\n{\"op\":\"delete\",\"key\":\"\\u00e9\"}\n";
     seeds.add("import", "operations", &[lines.as_bytes()])?;
+    let rows = "\u{feff}name,id,note\r\nAda,1,\"said \"\"so\"\",\r\nand left\"\r\n\r\n,2,-1.50e+3\n";
+    seeds.add("csv", "rows", &[rows.as_bytes()])?;
+    seeds.add("csv", "words", &[b"id,v\na,true\nb,007\nc,null\nd,\"1\"\ne,1e400\nf,0.\ng,\n"])?;
+    seeds.add("csv", "unended", &[b"\"id\"\n1\n\"2"])?;
     let samples = root.join("../crates/codex-cli/tests/data/codexdb-go");
     for (name, key) in GO_SAMPLES {
         let sample = fs::read(samples.join(name).with_extension("db"))?;

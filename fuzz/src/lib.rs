@@ -8,6 +8,7 @@
 
 pub mod checkpoint;
 pub mod codexdb_go;
+pub mod csv;
 pub mod database;
 pub mod frame;
 pub mod header;
@@ -28,9 +29,10 @@ use std::process::ExitCode;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets, by name.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     ("checkpoint", checkpoint::run),
     ("codexdb_go", codexdb_go::run),
+    ("csv", csv::run),
     ("database", database::run),
     ("frame", frame::run),
     ("header", header::run),

@@ -5,7 +5,8 @@ use std::io::{self, Cursor};
 use codex::{Codec, EncryptionKey};
 
 use crate::codexdb_go::{GoFile, GoKey, Operation as GoOperation};
-use crate::lines::Lines;
+use crate::csv_records::{Cells, Rows};
+use crate::lines::{Input, Lines};
 use crate::record::{self, Content, Operation, Record};
 use crate::secret;
 use crate::value::Value;
@@ -47,6 +48,25 @@ pub fn lines(stream: &[u8], read_as: Stream) -> (Vec<Line>, Option<String>) {
         match read {
             Ok(line) => lines.push(line),
             Err(fault) => return (lines, Some(fault)),
+        }
+    }
+}
+
+/// The records of a CSV file up to its end or its first fault, each with the line in which it begins, and what the fault
+/// is. With `infers`, cells are what they look like, as with `--infer`.
+#[must_use]
+pub fn csv(file: &[u8], key_column: &str, infers: bool) -> (Vec<(u64, Line)>, Option<String>) {
+    let cells = if infers { Cells::Inferred } else { Cells::Texts };
+    let mut read = Vec::new();
+    let mut rows = match Rows::open(Input::of(Cursor::new(file.to_vec())), key_column, cells) {
+        Ok(rows) => rows,
+        Err(failure) => return (read, Some(failure.text())),
+    };
+    loop {
+        match rows.next() {
+            Ok(None) => return (read, None),
+            Ok(Some((number, record))) => read.push((number, Line::set(record))),
+            Err(failure) => return (read, Some(failure.text())),
         }
     }
 }
