@@ -41,7 +41,8 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
     let crypto = mutate(workspace, "codex-crypto", CRYPTO, arguments, &[])?;
     let mut storage = mutate(workspace, "codex-storage", STORAGE_QUICK, arguments, &QUICK)?;
     if !storage {
-        // By name: a part of what is left would be another part.
+        // By name: a part of what is left would be another part. (cargo-mutants 27.1 tries the deletions of fields besides,
+        // whatever it is told to leave out.)
         let missed = results(workspace, STORAGE_QUICK).join("missed.txt");
         let missed = fs::read_to_string(&missed).with_context(|| format!("reading {}", missed.display()))?;
         let names: Vec<String> = missed.lines().map(exactly).collect();
@@ -56,16 +57,17 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
 pub(crate) fn noticed_of_tried(workspace: &Workspace, package: &str) -> Result<(u32, u32)> {
     match package {
         "codex-crypto" => {
-            let quick = Counted::of(&results(workspace, CRYPTO))?;
-            Ok((quick.noticed, quick.noticed + quick.missed))
+            let counted = Counted::of(&results(workspace, CRYPTO))?;
+            Ok((counted.noticed, counted.noticed + counted.missed))
         }
         "codex-storage" => {
             let quick = Counted::of(&results(workspace, STORAGE_QUICK))?;
-            let missed = quick.missed > 0;
-            let thorough =
-                if missed { Counted::of(&results(workspace, STORAGE_THOROUGH))? } else { Counted::default() };
-            let noticed = quick.noticed + thorough.noticed;
-            Ok((noticed, noticed + thorough.missed))
+            let missed = match quick.missed {
+                0 => 0,
+                _ => Counted::of(&results(workspace, STORAGE_THOROUGH))?.missed,
+            };
+            let tried = quick.noticed + quick.missed;
+            Ok((tried.saturating_sub(missed), tried))
         }
         _ => bail!("nothing of {package} is changed"),
     }
@@ -148,7 +150,7 @@ mod tests {
             fs::write(folder.join("outcomes.json"), text).unwrap();
         };
         let noticed = || noticed_of_tried(&workspace, "codex-storage");
-        write("codex-storage-thorough", r#"{"caught": 3, "timeout": 1, "missed": 1, "unviable": 0}"#);
+        write("codex-storage-thorough", r#"{"caught": 9, "timeout": 1, "missed": 1, "unviable": 0}"#);
         write("codex-storage", r#"{"caught": 20, "timeout": 2, "missed": 5, "unviable": 9}"#);
         assert_eq!(noticed().unwrap(), (26, 27));
         // What an earlier run left behind is not counted.
