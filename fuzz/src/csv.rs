@@ -128,7 +128,7 @@ fn rows(text: &[u8]) -> (Vec<Row>, Option<Fault>) {
                         return (rows, Some(Fault { line: quote, hides_rows: false }));
                     };
                     cell.extend_from_slice(&quoted[..len]);
-                    line += quoted[..len].iter().filter(|byte| **byte == b'\n').count() as u64;
+                    line += quoted[..len].split(|byte| *byte == b'\n').count() as u64 - 1;
                     quoted = &quoted[len + 1..];
                     let Some(behind) = quoted.strip_prefix(b"\"") else { break };
                     cell.push(b'"');
