@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::io::{self, Read, Write};
+use std::mem;
 
 use codex::{Entry, View};
 use serde::Deserializer as _;
@@ -221,7 +222,18 @@ impl<R> Strict<R> {
 
 impl<R: Read> Read for Strict<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.input.read(buffer)?;
+        let mut read = self.input.read(buffer)?;
+        // The parser takes a byte order mark away where the first piece that it gets is longer and begins with it, and
+        // nowhere else. A pipe may give less at first.
+        let begins = mem::take(&mut self.begins);
+        while begins && read > 0 && BYTE_ORDER_MARK.starts_with(&buffer[..read]) {
+            match self.input.read(&mut buffer[read..]) {
+                Ok(0) => break,
+                Ok(more) => read += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
         if read == 0 && self.at == At::Quoted {
             return Err(Fault { line: self.quoted_at, what: "a quoted cell does not end" }.into());
         }
@@ -230,8 +242,6 @@ impl<R: Read> Read for Strict<R> {
             .checked_sub(read as u64)
             .ok_or(Fault { line: self.line, what: "longer than any record can be" })?;
         let passed = &buffer[..read];
-        // The parser takes a byte order mark away where the first piece that it gets begins with one, and nowhere else.
-        let begins = std::mem::take(&mut self.begins);
         self.pass(if begins { passed.strip_prefix(BYTE_ORDER_MARK).unwrap_or(passed) } else { passed })?;
         Ok(read)
     }
@@ -431,6 +441,26 @@ mod tests {
         for text in [&b"\xef\xbb\xbfid,v\nk,1\n"[..], b"\xef\xbb\xbf\"id\",v\nk,1\n"] {
             let read = read(text, Cells::Inferred).expect("it is right");
             assert_eq!(read[0].1, "k");
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_that_comes_in_pieces_belongs_to_no_column() {
+        struct OneByOne(io::Cursor<&'static [u8]>);
+        impl Read for OneByOne {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                let len = buffer.len().min(1);
+                self.0.read(&mut buffer[..len])
+            }
+        }
+        for (text, expected) in
+            [(&b"\xef\xbb\xbfid,v"[..], &b"id"[..]), (b"\xef\xbb", b"\xef\xbb"), (b"id", b"id")]
+        {
+            let strict = Strict::new(OneByOne(io::Cursor::new(text)));
+            let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(strict);
+            let mut row = csv::ByteRecord::new();
+            assert!(reader.read_byte_record(&mut row).expect("it is right"));
+            assert_eq!(row.get(0), Some(expected));
         }
     }
 
