@@ -301,6 +301,7 @@ fn disk(folder: &Path) -> std::io::Result<Option<Disk>> {
 }
 
 #[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "the same signature on every system")]
 fn disk(_: &Path) -> std::io::Result<Option<Disk>> {
     Ok(None)
 }
