@@ -32,8 +32,9 @@ const QUICK: [&str; 15] = [
 /// Those that crash, attack and repair at every place, for ten seconds each.
 const THOROUGH: [&str; 3] = ["--test=attacks", "--test=crash", "--test=repair"];
 
-/// Runs cargo-mutants on the cryptography and the core of the storage layer. `arguments` are passed on to it: `--shard
-/// 3/10` takes a tenth, `--re log/writer` one file, and `--iterate` what an earlier run has not seen caught.
+/// Runs cargo-mutants on the cryptography and the core of the storage layer. `arguments` are passed on to its first
+/// runs: `--shard 3/10` takes a tenth, `--re log/writer` one file, and `--iterate` what an earlier run has not seen caught. The
+/// thorough run takes what the quick one missed.
 pub(crate) fn run(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
     let present =
         step::cargo(workspace, &["mutants", "--version"]).output().is_ok_and(|out| out.status.success());

@@ -72,7 +72,7 @@ fn build_archives(workspace: &Workspace) -> Result<()> {
     for name in PUBLISHED {
         // Archives have one time for all files, by which cargo could not see that they changed.
         let mut tar = Command::new("tar");
-        tar.args(["--extract", "--gzip", "--touch", "--file"]);
+        tar.args(["-x", "-z", "-m", "-f"]);
         tar.arg(folder.join("package").join(format!("{name}-{version}.crate")));
         step::run(tar.current_dir(&unpacked))?;
     }

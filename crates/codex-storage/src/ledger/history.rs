@@ -72,25 +72,29 @@ impl KeyIndex {
         self.segments.last().map_or_else(|| log.start(), |segment| segment.to)
     }
 
-    /// The segments of a log that tell the history of a key, oldest first: those that may hold it, and behind each the
-    /// next one that may have cleared it. The index may know more than the log has.
-    fn segments_of(&self, log: &PastLog, key: &[u8]) -> Vec<(Place, Place)> {
+    /// The segments of a log from `start` to `end` that tell the history of a key, oldest first: those that may hold it,
+    /// and behind each the next one that may have cleared it. The index may know more than the log has. It may also know
+    /// a little less than it did, where somebody else failed to go on: what it does not know may hold any key.
+    fn segments_of(&self, start: Place, end: Place, key: &[u8]) -> Vec<(Place, Place)> {
         let hash = hash_of(key);
         let mut found = Vec::new();
-        let mut from = log.start();
+        let mut from = start;
         let (mut hashes_before, mut may_be_live) = (0, false);
         for segment in &self.segments {
-            if from.offset >= log.end().offset {
+            if from.offset >= end.offset {
                 break;
             }
             let holds = self.hashes[hashes_before..segment.hash_count].contains(&hash);
             if holds || (segment.clears && may_be_live) {
-                let to = if segment.to.offset < log.end().offset { segment.to } else { log.end() };
+                let to = if segment.to.offset < end.offset { segment.to } else { end };
                 found.push((from, to));
                 may_be_live = holds;
             }
             from = segment.to;
             hashes_before = segment.hash_count;
+        }
+        if from.offset < end.offset {
+            found.push((from, end));
         }
         found
     }
@@ -173,7 +177,7 @@ impl History {
         check_key(key)?;
         let log = PastLog::of(shared)?;
         catch_up(shared, &log, log.end().sequence)?;
-        let segments = shared.key_index.lock().segments_of(&log, key);
+        let segments = shared.key_index.lock().segments_of(log.start(), log.end(), key);
         Ok(Self { log, key: key.into(), segments, read: Vec::new(), end: None })
     }
 
@@ -241,10 +245,32 @@ const SEGMENT_LEN: u64 = 4096;
 
 #[cfg(test)]
 mod tests {
+    use codex_crypto::{Digest, Frontier};
+
     use super::*;
+    use crate::log::Position;
 
     #[test]
     fn a_segment_takes_the_memory_that_the_documentation_gives() {
         assert_eq!(size_of::<Segment>(), 64);
+    }
+
+    #[test]
+    fn what_the_index_does_not_know_is_part_of_every_history() {
+        let place = |offset| {
+            let (sequence, leaf, frontier) = (SequenceNumber(offset), Digest::ZERO, Frontier::default());
+            Place::of(&Position { offset, sequence, leaf, frontier, last_frame: None })
+        };
+        let (start, middle, end) = (place(64), place(1000), place(2000));
+        assert_eq!(KeyIndex::default().segments_of(start, end, b"key"), [(start, end)]);
+        let known = |hashes: Vec<u32>| KeyIndex {
+            segments: vec![Segment { to: middle, hash_count: hashes.len(), clears: false }],
+            hashes,
+        };
+        let of = |index: &KeyIndex, end| index.segments_of(start, end, b"key");
+        assert_eq!(of(&known(vec![hash_of(b"key")]), end), [(start, middle), (middle, end)]);
+        assert_eq!(of(&known(vec![]), end), [(middle, end)]);
+        assert_eq!(of(&known(vec![]), middle), []);
+        assert_eq!(of(&known(vec![hash_of(b"key")]), place(500)), [(start, place(500))]);
     }
 }

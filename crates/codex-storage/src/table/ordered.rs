@@ -323,7 +323,7 @@ const LEAF_MIN: usize = 32;
 /// So many numbers are in a cache line.
 const LINE_NEXTS: usize = 64 / size_of::<u64>();
 
-/// Records whose heads a scan has brought into the cache at a time.
+/// Records that a scan has brought into the cache at a time.
 const AHEAD_COUNT: usize = 32;
 
 #[cfg(test)]
