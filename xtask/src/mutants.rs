@@ -7,8 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use serde_json::Value;
 
+use crate::tree::read_json;
 use crate::{Workspace, step};
 
 /// The tests of the storage layer that take a moment: most changes need no others.
@@ -80,8 +80,13 @@ const CRYPTO: &str = "codex-crypto";
 const STORAGE_QUICK: &str = "codex-storage";
 const STORAGE_THOROUGH: &str = "codex-storage-thorough";
 
+fn output(workspace: &Workspace, folder: &str) -> PathBuf {
+    workspace.target.join("mutants").join(folder)
+}
+
+/// Where cargo-mutants puts its results below what is its output.
 fn results(workspace: &Workspace, folder: &str) -> PathBuf {
-    workspace.target.join("mutants").join(folder).join("mutants.out")
+    output(workspace, folder).join("mutants.out")
 }
 
 /// How many changes tests noticed and missed, of those that built.
@@ -94,8 +99,7 @@ struct Counted {
 impl Counted {
     fn of(results: &Path) -> Result<Self> {
         let path = results.join("outcomes.json");
-        let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-        let counted: Value = serde_json::from_str(&text).with_context(|| format!("in {}", path.display()))?;
+        let counted = read_json(&path)?;
         let count = |key: &str| -> Result<u32> {
             let count = counted[key].as_u64().with_context(|| format!("no {key} in {}", path.display()))?;
             Ok(u32::try_from(count)?)
@@ -121,10 +125,10 @@ fn mutate(
     arguments: &[&str],
     tests: &[&str],
 ) -> Result<bool> {
-    let output: &Path = &workspace.target.join("mutants").join(folder);
-    fs::create_dir_all(output).with_context(|| format!("creating {}", output.display()))?;
+    let output = output(workspace, folder);
+    fs::create_dir_all(&output).with_context(|| format!("creating {}", output.display()))?;
     let mut mutants = step::cargo(workspace, &["mutants", "--jobs=2", "--package", package]);
-    mutants.arg("--output").arg(output).args(arguments).arg("--").args(tests);
+    mutants.arg("--output").arg(&output).args(arguments).arg("--").args(tests);
     let status = mutants.status().with_context(|| format!("starting {mutants:?}"))?;
     match status.code() {
         Some(0 | TIMEOUTS) => Ok(true),

@@ -6,6 +6,7 @@ use std::io;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use serde_json::Value;
 
 /// Every file below the workspace's folder, by its path from there; folders are parted by `/`.
 #[derive(Debug, Default)]
@@ -105,6 +106,12 @@ pub(crate) fn make_empty(folder: &Path) -> Result<()> {
         _ => fs::create_dir_all(folder),
     }
     .with_context(|| format!("emptying {}", folder.display()))
+}
+
+/// What a file of JSON holds.
+pub(crate) fn read_json(path: &Path) -> Result<Value> {
+    let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("in {}", path.display()))
 }
 
 /// What no check looks into: git's (in a second worktree a file), cargo's and the editors' folders.

@@ -3,7 +3,6 @@
 //! The records are in [`RECORDS`]. They are raised by hand with the figures that these checks print.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -11,6 +10,7 @@ use serde_json::Value;
 
 use super::tools;
 use crate::step::{self, Done};
+use crate::tree::read_json;
 use crate::{Workspace, mutants};
 
 const RECORDS: &str = "docs/analysis/records.json";
@@ -28,7 +28,7 @@ pub(super) fn coverage(workspace: &Workspace) -> Result<Done> {
             let mut command = tools::TARPAULIN.command(workspace, &options);
             command.arg("--output-dir").arg(&folder);
             step::run(command.env("CARGO_TARGET_DIR", workspace.target.join("release-check/tarpaulin")))?;
-            let report = read(&folder.join("tarpaulin-report.json"))?;
+            let report = read_json(&folder.join("tarpaulin-report.json"))?;
             let lines = |key: &str| report[key].as_f64().with_context(|| format!("the report has no {key}"));
             covered.push(Figure {
                 name,
@@ -93,19 +93,13 @@ fn compared(figures: &[Figure]) -> Result<String> {
 
 /// The recorded percentages of `kind`, by crate.
 fn records(workspace: &Workspace, kind: &str) -> Result<Vec<(String, f64)>> {
-    let records = read(&workspace.root.join(RECORDS))?;
+    let records = read_json(&workspace.root.join(RECORDS))?;
     let of_kind = records[kind].as_object().with_context(|| format!("{RECORDS} has no {kind}"))?;
     let figure = |(name, figure): (&String, &Value)| {
         let figure = figure.as_f64().with_context(|| format!("{RECORDS}: {name} has no percentage"))?;
         Ok((name.clone(), figure))
     };
     of_kind.iter().map(figure).collect()
-}
-
-fn read(path: &Path) -> Result<Value> {
-    let path: PathBuf = path.into();
-    let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("in {}", path.display()))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::step::{self, Done};
+use crate::tree::read_json;
 use crate::{Workspace, bench};
 
 pub(super) fn check(workspace: &Workspace) -> Result<Done> {
@@ -31,9 +32,7 @@ pub(super) fn check(workspace: &Workspace) -> Result<Done> {
 }
 
 fn figures(folder: &Path) -> Result<Value> {
-    let path = folder.join("figures.json");
-    let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("in {}", path.display()))
+    read_json(&folder.join("figures.json"))
 }
 
 /// What each figure came to in its best run; an error if that is worse than recorded by more than [`NOISE`], or if a
