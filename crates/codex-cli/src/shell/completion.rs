@@ -95,14 +95,9 @@ impl Completion {
     /// Keys of the open database that begin with what was typed, as words; the first [`KEYS_MAX`] of them.
     fn keys(&self, typed: &str) -> Vec<String> {
         let Some(prefix) = meant(typed) else { return Vec::new() };
-        let in_quotes = typed.starts_with('"');
-        let word = |key: &[u8]| match std::str::from_utf8(key) {
-            Ok(text) if in_quotes => serde_json::to_string(text).expect("a text is always JSON"),
-            _ => quoted(key).into_owned(),
-        };
         // A key that cannot be read is no help; the command that is being typed will say so.
         let found = self.store.prefix(prefix).filter_map(Result::ok).take(KEYS_MAX);
-        found.map(|(key, _)| word(&key)).collect()
+        found.map(|(key, _)| word(&key, typed)).collect()
     }
 }
 
@@ -169,6 +164,14 @@ fn meant(typed: &str) -> Option<String> {
     }
 }
 
+/// What the shell takes for `meant`, in the quotes in which it was begun.
+fn word(meant: &[u8], typed: &str) -> String {
+    match std::str::from_utf8(meant) {
+        Ok(text) if typed.starts_with('"') => serde_json::to_string(text).expect("a text is always JSON"),
+        _ => quoted(meant).into_owned(),
+    }
+}
+
 /// Files and folders whose path begins with what was typed, as words, in order; hidden ones only where their dot was
 /// typed. A folder ends with `/`, and its quotes stay open, so that it can be gone on with.
 fn files(typed: &str) -> Vec<String> {
@@ -188,17 +191,11 @@ fn files(typed: &str) -> Vec<String> {
         })
         .collect();
     found.sort_unstable();
-    let in_quotes = typed.starts_with('"');
-    let word = |path: String| {
-        let is_folder = path.ends_with('/');
-        let word = if in_quotes {
-            serde_json::to_string(&path).expect("a text is always JSON")
-        } else {
-            quoted(path.as_bytes()).into_owned()
-        };
-        if is_folder { word.strip_suffix('"').map(str::to_owned).unwrap_or(word) } else { word }
+    let word_of = |path: String| {
+        let word = word(path.as_bytes(), typed);
+        if path.ends_with('/') { word.strip_suffix('"').map(str::to_owned).unwrap_or(word) } else { word }
     };
-    found.into_iter().map(word).collect()
+    found.into_iter().map(word_of).collect()
 }
 
 /// Which of the words begin with what was typed.
