@@ -58,8 +58,9 @@ fn commands(readme: &str) -> Result<Commands<'_>> {
     }
 }
 
-/// The contents of the code blocks of `markdown` that are marked with `language`.
-fn blocks<'a>(markdown: &'a str, language: &str) -> Vec<&'a str> {
+/// The contents of the code blocks of `markdown` that are marked with `language`. One that is not closed goes on to the
+/// end (`CommonMark`, section 4.5).
+pub(crate) fn blocks<'a>(markdown: &'a str, language: &str) -> Vec<&'a str> {
     let mut found = Vec::new();
     let mut open: Option<(&str, usize)> = None;
     let mut offset = 0;
@@ -72,6 +73,11 @@ fn blocks<'a>(markdown: &'a str, language: &str) -> Vec<&'a str> {
             Some((opened, content)) if opened == language => found.push(&markdown[content..start]),
             Some(_) => {}
         }
+    }
+    if let Some((opened, content)) = open
+        && opened == language
+    {
+        found.push(&markdown[content..]);
     }
     found
 }
@@ -106,6 +112,13 @@ mod tests {
         let readme = "a\n```sh\ntour one\n  two\n```\n```console\n$ shown\n```\n```\nplain\n```\n```sh\ncargo test\n```\n";
         let expected = Commands { tests: "cargo test\n", others: vec!["tour one\n  two\n"] };
         assert_eq!(commands(readme).unwrap(), expected);
+    }
+
+    #[test]
+    fn blocks_are_told_by_their_language_and_one_that_is_not_closed_goes_on_to_the_end() {
+        let markdown = "```sh\na\n```\nb\n```console\nc\n```\n```sh\nd\ne\n";
+        assert_eq!(blocks(markdown, "sh"), ["a\n", "d\ne\n"]);
+        assert_eq!(blocks(markdown, "console"), ["c\n"]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the documents refer to, and what no file may give away.
 
 use super::Offence;
+use crate::readme::blocks;
 use crate::tree::{self, Tree};
 
 /// Every link of a document leads to a file of the project and, with `#`, to one of its headings; and every document
@@ -105,7 +106,7 @@ pub(super) fn every_page_is_in_the_book(tree: &Tree) -> Vec<Offence> {
 /// A session is run wherever it is shown.
 pub(super) fn every_session_is_run(tree: &Tree) -> Vec<Offence> {
     let run = tree.text(RUN_SESSIONS).unwrap_or_default();
-    let shown = tree.texts_of(".md").filter(|(_, text)| !in_blocks(text, "console").is_empty());
+    let shown = tree.texts_of(".md").filter(|(_, text)| !blocks(text, "console").is_empty());
     let not_run = shown.filter(|(path, _)| !run.contains(&format!("\"{path}\"")));
     not_run
         .map(|(path, _)| Offence::new(path, 1, format!("shows a session that {RUN_SESSIONS} does not run")))
@@ -115,25 +116,11 @@ pub(super) fn every_session_is_run(tree: &Tree) -> Vec<Offence> {
 /// How much the documents show that is run: what the checks above let through is.
 pub(super) fn shown(tree: &Tree) -> String {
     let documents = || tree.texts_of(".md").map(|(_, text)| text);
-    let commands = documents().flat_map(|text| in_blocks(text, "console"));
+    let commands = documents().flat_map(|text| blocks(text, "console")).flat_map(str::lines);
     let commands = commands.filter(|line| line.starts_with("$ ")).count();
     let programs = documents().flat_map(str::lines).filter(|line| *line == "```rust").count();
     let examples = tree.texts_of(".out").filter(|(path, _)| path.contains("examples/")).count();
     format!("the documents show {commands} commands and {programs} programs, beside {examples} examples")
-}
-
-/// The lines inside the blocks of `markdown` that are marked with `language`.
-fn in_blocks<'a>(markdown: &'a str, language: &str) -> Vec<&'a str> {
-    let (mut found, mut opened) = (Vec::new(), None);
-    for line in markdown.lines() {
-        match (line.strip_prefix("```"), opened) {
-            (Some(mark), None) => opened = Some(mark),
-            (Some(_), Some(_)) => opened = None,
-            (None, Some(mark)) if mark == language => found.push(line),
-            (None, _) => {}
-        }
-    }
-    found
 }
 
 const RUN_SESSIONS: &str = "crates/codex-cli/tests/docs.rs";
